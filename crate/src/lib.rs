@@ -1,0 +1,36 @@
+//! Train and study digit-generating GANs from notebook cells, on candle.
+//!
+//! A digit flows through the crate in this order, and no module knows a later one:
+//! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`] → [`optim`] →
+//! [`train`] (what a run remembers) → [`plot`] (figures) → [`display`] (how a cell shows a value).
+//! [`rng`] is the one source of randomness for all of them; `ops` makes the layers fast on a CPU.
+//!
+//! Cells reach candle through this crate ([`candle`], [`candle_nn`]), so that all of them share one copy.
+
+pub mod data;
+pub mod display;
+mod error;
+pub mod loss;
+pub mod nn;
+mod ops;
+pub mod optim;
+pub mod plot;
+pub mod rng;
+pub mod train;
+
+pub use candle_core as candle;
+pub use candle_nn;
+pub use error::{Error, Result};
+
+/// What a notebook needs: `use digit_gan::prelude::*;`.
+pub mod prelude {
+    //    pub use crate::data::{Digits, Split};
+    //    pub use crate::display::setup;
+    //    pub use crate::loss::bce;
+    //    pub use crate::nn::{Network, Sequential};
+    //    pub use crate::optim::Adam;
+    //    pub use crate::plot::{self, Figure};
+    pub use crate::rng::Rng;
+    //    pub use crate::train::{History, Snapshot, env_or};
+    pub use candle_core::{D, DType, Device, Tensor, Var};
+}
