@@ -75,6 +75,8 @@ impl Rng {
 
     fn lock(&self) -> MutexGuard<'_, ChaCha8Rng> {
         // A panic in another cell leaves the stream usable: it holds plain numbers.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
