@@ -1,0 +1,36 @@
+# A later call goes on where an earlier one stopped; every failure says in one line what to mend.
+
+PYTHON ?= python3
+VENV_PYTHON = .venv/bin/python
+# Notebooks run in their own folder, so a relative MNIST_DIR has to become absolute first.
+ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exit 1; export MNIST_DIR; fi;
+
+.PHONY: notebooks lab test bench setup setup-tests clean
+
+notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
+	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=2 shortens it."
+	@$(ENV) $(VENV_PYTHON) -m nbconvert --to notebook --execute --output-dir out notebooks/*.ipynb
+	@$(VENV_PYTHON) -m nbconvert --to html --output-dir out out/*.ipynb
+	@echo "The notebooks with their outputs, as .ipynb and .html: $$PWD/out"
+
+lab: setup  ## JupyterLab with the Rust kernel
+	@$(ENV) $(VENV_PYTHON) -m jupyterlab notebooks
+
+test: setup-tests  ## all tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@$(ENV) cargo test --workspace
+	@$(ENV) $(VENV_PYTHON) -m pytest tests -ra
+
+bench: setup-tests  ## what the kernel costs; `make bench COLD=--cold` builds its dependencies anew as well
+	@$(VENV_PYTHON) tests/bench_kernel.py $(COLD)
+
+setup:  ## tools, kernel, MNIST if it can be had, compiled dependencies
+	@$(PYTHON) kernel/prepare.py
+
+setup-tests:
+	@$(PYTHON) kernel/prepare.py --tests
+
+clean:
+	rm -rf .venv target out

@@ -1,0 +1,55 @@
+"""`python -m digit_gan_kernel <connection file>` starts a kernel; `python -m digit_gan_kernel warm` compiles ahead."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from . import workspace
+from .warm import warm
+
+
+def tool_path() -> str:
+    """Where tools are looked for: the environment of this Python first, although Jupyter may have been started
+    without activating it; cargo's folder last."""
+    cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), str(cargo_home / "bin")])
+
+
+def start(connection_file: str) -> None:
+    os.environ["PATH"] = tool_path()
+    evcxr = find("evcxr_jupyter", "run `make setup`, or `cargo install --locked evcxr_jupyter`")
+    find("cargo", "install Rust from https://rustup.rs, or conda-forge's `rust`")
+    find("rustc", "install Rust from https://rustup.rs, or conda-forge's `rust`")
+    clone = workspace.find_clone(Path.cwd())
+    if clone is not None:
+        private, descriptor = workspace.acquire(clone, Path(evcxr))
+        os.set_inheritable(descriptor, True)
+        os.environ["EVCXR_TMPDIR"] = str((private / "ctx").resolve())
+    os.execv(evcxr, [evcxr, "--control_file", connection_file])
+
+
+def find(tool: str, remedy: str) -> str:
+    path = shutil.which(tool)
+    if path is None:
+        raise SystemExit(f"digit-gan kernel: {tool} not found: {remedy}")
+    return path
+
+
+def main() -> None:
+    try:
+        match sys.argv[1:]:
+            case ["warm"]:
+                warm()
+            case [connection_file]:
+                start(connection_file)
+            case _:
+                raise SystemExit(__doc__)
+    except OSError as error:
+        raise SystemExit(f"digit-gan kernel: {error}: free some disk space or mend the permissions, then start again")
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"digit-gan kernel: {error}: {error.stderr.strip()}")
+
+
+main()

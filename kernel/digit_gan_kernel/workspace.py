@@ -1,0 +1,171 @@
+"""Private cargo workspaces: one per running kernel, handed on from kernel to kernel.
+
+    <clone>/target/kernel/<toolchain>/0/    the workspace of one kernel; 1/, 2/ ... when several run at once
+        lock        held (flock) by the kernel and all its children, and so freed even by a kill -9
+        Cargo.toml  the workspace: its profile wins over the one that evcxr writes into ctx/Cargo.toml
+        Cargo.lock  a copy of the clone's
+        pin/        depends on digit-gan, so that cargo keeps the lock file's entries while ctx has no `:dep` yet
+        ctx/        EVCXR_TMPDIR: evcxr's generated crate and its target directory
+
+A kernel takes a free workspace; when all are taken, it copies one, hard-linking what rustc compiled. A kernel
+killed while compiling leaves a workspace in which cargo simply goes on. There is nothing to install, to refresh or
+to invalidate: cargo decides what has to be compiled again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+MANIFEST = """\
+[workspace]
+members = ["ctx", "pin"]
+resolver = "3"
+
+# What a release build uses, except that cells still compile fast: incremental, and no link-time optimisation.
+[profile.dev]
+opt-level = 3
+debug = false
+strip = "debuginfo"
+debug-assertions = false
+overflow-checks = false
+codegen-units = 16
+incremental = true
+panic = "unwind"
+rpath = true
+"""
+PACKAGE = '[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2024"\n[dependencies]\n{dependencies}\n'
+KEPT_FREE = 3  # workspaces kept for kernels to come; more pile up only after many kernels at once
+
+
+def find_clone(start: Path) -> Path | None:
+    """The digit-gan clone around `start`: where the notebook lies decides, not where this package lies."""
+    for folder in (start, *start.parents):
+        manifest = folder / "crate" / "Cargo.toml"
+        if (folder / "Cargo.toml").is_file() and manifest.is_file() and 'name = "digit-gan"' in manifest.read_text():
+            return folder
+    return None
+
+
+def acquire(clone: Path, evcxr: Path) -> tuple[Path, int]:
+    """A workspace that is this process's alone, and the descriptor of its lock: the lock lasts as long as any
+    process that inherited the descriptor."""
+    pool = clone / "target" / "kernel"
+    home = pool / toolchain_key(evcxr)
+    home.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        held.callback(os.close, lock(pool / "lock", wait=True))
+        remove_other_toolchains(pool, home)
+        workspace, descriptor = take_free(home) or add_one(home)
+        reset(workspace, clone)
+        return workspace, descriptor
+
+
+def toolchain_key(evcxr: Path) -> str:
+    """Compiled files of another compiler, evcxr or profile are of no use."""
+    rustc = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    status = evcxr.stat()
+    return hashlib.sha256(f"{rustc}{evcxr}{status.st_size}{status.st_mtime_ns}{MANIFEST}".encode()).hexdigest()[:12]
+
+
+def take_free(home: Path) -> tuple[Path, int] | None:
+    """Locks the most complete free workspace, and removes the free ones that are too many."""
+    free = [(path, fd) for path in workspaces(home) if (fd := lock(path / "lock")) is not None]
+    free.sort(key=lambda item: built(item[0]), reverse=True)
+    for path, fd in free[KEPT_FREE:]:
+        shutil.rmtree(path, ignore_errors=True)
+    for _, fd in free[1:]:
+        os.close(fd)
+    return free[0] if free else None
+
+
+def add_one(home: Path) -> tuple[Path, int]:
+    """A new workspace: a copy of a finished one of a running kernel, or an empty one that cargo fills."""
+    draft = home / "draft"  # only the holder of the pool's lock writes it, so an old one is a killed kernel's
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    for source in sorted(workspaces(home), key=built, reverse=True):
+        if built(source) and copy_compiled(source, draft):
+            break
+    number = next(n for n in range(10_000) if not (home / str(n)).exists())
+    descriptor = lock(draft / "lock")
+    return draft.rename(home / str(number)), descriptor
+
+
+def copy_compiled(source: Path, target: Path) -> bool:
+    """Copies what is compiled in `source`; False when its kernel goes on compiling."""
+    cargo_locks = list(source.glob("ctx/target/**/debug/.cargo-*lock"))
+    with contextlib.ExitStack() as held:
+        for path in cargo_locks:
+            descriptor = lock(path, seconds=3)
+            if descriptor is None:
+                return False
+            held.callback(os.close, descriptor)
+        # The cells' own crate is left out; it is compiled for every cell anyway.
+        ignore = shutil.ignore_patterns("ctx-*", "libctx*", "ctx.*", "code_*", "libcode_*", ".cargo-*lock")
+        shutil.copytree(source / "ctx/target", target / "ctx/target", ignore=ignore, copy_function=link_or_copy)
+    return True
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """rustc replaces libraries by renaming, so hard links are safe; cargo and linkers write in place."""
+    if source.endswith((".rlib", ".rmeta")):
+        with contextlib.suppress(OSError):
+            return os.link(source, target)
+    shutil.copy2(source, target)
+
+
+def reset(workspace: Path, clone: Path) -> None:
+    """Writes the manifests and the lock file, and removes what the last kernel's cells left."""
+    ctx, pin = workspace / "ctx", workspace / "pin"
+    for leftover in (ctx / "src", ctx / ".cargo"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for debug in ctx.glob("target/*/debug"):
+        for leftover in (*debug.glob("deps/*code_*"), *debug.glob("incremental/ctx-*"), *debug.glob(".fingerprint/ctx-*")):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    crate = json.dumps(str((clone / "crate").resolve()), ensure_ascii=False)  # evcxr resolves links as well
+    for package, dependencies in ((ctx, ""), (pin, f"digit-gan = {{ path = {crate} }}")):
+        (package / "src").mkdir(parents=True, exist_ok=True)
+        (package / "src/lib.rs").write_text("")
+        (package / "Cargo.toml").write_text(PACKAGE.format(name=package.name, dependencies=dependencies))
+    (workspace / "Cargo.toml").write_text(MANIFEST)
+    shutil.copyfile(clone / "Cargo.lock", workspace / "Cargo.lock")
+
+
+def remove_other_toolchains(pool: Path, home: Path) -> None:
+    for other in pool.iterdir():
+        if other.is_dir() and other != home:
+            held = [lock(path / "lock") for path in workspaces(other)]
+            if None not in held:
+                shutil.rmtree(other, ignore_errors=True)
+            for descriptor in filter(None, held):
+                os.close(descriptor)
+
+
+def workspaces(home: Path) -> list[Path]:
+    return [path for path in home.iterdir() if path.name.isdigit()]
+
+
+def built(workspace: Path) -> float:
+    """When digit-gan, and so all it depends on, was compiled here; 0 if it was not."""
+    return max((path.stat().st_mtime for path in workspace.glob("ctx/target/*/debug/deps/libdigit_gan.rlib")), default=0)
+
+
+def lock(path: Path, wait: bool = False, seconds: float = 0) -> int | None:
+    """Locks a file for as long as the descriptor stays open; None if another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.05)

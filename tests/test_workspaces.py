@@ -1,0 +1,83 @@
+"""Kernels do not disturb each other, whatever happens to one of them, and need no network once set up."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from rust_kernel import PRELUDE, ROOT, Kernel
+
+ONES = 'println!("{}", Tensor::ones(42, DType::F32, &Device::Cpu)?.sum_all()?);'
+
+
+def is_right(kernel: Kernel) -> bool:
+    kernel.run(PRELUDE).text()
+    return kernel.run(ONES).text().startswith("[42.]")
+
+
+def test_two_kernels_at_once():
+    with Kernel() as one, Kernel() as two:
+        assert one.workspace != two.workspace
+        assert is_right(one) and is_right(two)
+        for n, kernel in enumerate((one, two)):
+            kernel.run(f"let mine = vec![{n}];").text()
+        assert [kernel.run('println!("{mine:?}");').text() for kernel in (one, two)] == ["[0]", "[1]"]
+        assert not any(compiled_again(kernel) for kernel in (one, two))
+
+
+def compiled_again(kernel: Kernel) -> bool:
+    """Whether this kernel's cargo compiled candle itself instead of taking what was there."""
+    libraries = list(kernel.workspace.glob("ctx/target/*/debug/deps/libcandle_core-*.rlib"))
+    assert libraries
+    return any(library.stat().st_mtime > time.time() - (time.monotonic() - kernel.began) for library in libraries)
+
+
+def test_a_killed_kernel_leaves_the_next_one_right():
+    """Killed while its first cell compiles; its children then end by themselves and free the workspace."""
+    for wait in (0.3, 2.0):
+        kernel = Kernel()
+        kernel.client.execute(PRELUDE)
+        time.sleep(wait)
+        os.kill(kernel.pid, signal.SIGKILL)
+        kernel.client.stop_channels()
+        with Kernel() as following:
+            assert is_right(following)
+            assert not compiled_again(following)
+
+
+def test_a_free_workspace_is_taken_again():
+    with Kernel() as first:
+        used = first.workspace
+    deadline = time.monotonic() + 10
+    while True:  # the last child may still be ending
+        with Kernel() as second:
+            if second.workspace == used:
+                return
+        assert time.monotonic() < deadline, f"{second.workspace} instead of {used}"
+
+
+def test_no_network_is_needed(tmp_path):
+    """A network namespace of its own, with nothing but the loopback that Jupyter talks through."""
+    enter = ["unshare", "--net", "--map-root-user"]
+    if not (shutil.which("unshare") and shutil.which("ip")) or subprocess.run([*enter, "true"]).returncode:
+        pytest.skip("no network namespace can be made here (needs unshare and ip, and the permission)")
+    script = tmp_path / "offline.py"
+    script.write_text(textwrap.dedent(f"""
+        import socket, sys
+        sys.path.insert(0, {str(ROOT / "tests")!r})
+        from test_workspaces import Kernel, is_right
+        try:
+            socket.create_connection(("1.1.1.1", 443), timeout=2)
+            raise SystemExit("there is a network here")
+        except OSError:
+            pass
+        with Kernel() as kernel:
+            assert is_right(kernel)
+    """))
+    command = [*enter, "sh", "-c", 'ip link set lo up && exec "$0" "$1"', sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
