@@ -24,7 +24,7 @@ pub use error::{Error, Result};
 
 /// What a notebook needs: `use digit_gan::prelude::*;`.
 pub mod prelude {
-    //    pub use crate::data::{Digits, Split};
+    pub use crate::data::{Digits, Split};
     //    pub use crate::display::setup;
     //    pub use crate::loss::bce;
     //    pub use crate::nn::{Network, Sequential};

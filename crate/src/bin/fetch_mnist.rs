@@ -1,4 +1,4 @@
-//! `fetch-mnist [FOLDER] [--patience SECONDS]`: downloads MNIST through candle-datasets, once, and keeps it as
+//! `fetch-mnist [FOLDER [--patience SECONDS]]`: downloads MNIST through candle-datasets, once, and keeps it as
 //! IDX files in FOLDER, else in `data/mnist` of the workspace, where notebooks look for it.
 //!
 //! The download runs in a child process with a cache of its own: a damaged download cannot outlive its
@@ -21,6 +21,10 @@ use sha2::{Digest, Sha256};
 type Result<T> = std::result::Result<T, String>;
 
 const ATTEMPTS: u32 = 3;
+/// Seconds without a byte after which an attempt is given up.
+const PATIENCE: u64 = 60;
+/// How trouble on this machine begins, which another attempt would only repeat.
+const CANNOT_WRITE: &str = "cannot write";
 /// How the program calls itself to download; the folder follows.
 const DOWNLOAD: &str = "--download";
 
@@ -45,27 +49,33 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [DOWNLOAD, folder] => download(Path::new(folder)),
-        ["--help" | "-h"] => {
-            println!("usage: fetch-mnist [FOLDER] [--patience SECONDS]");
-            Ok(())
-        }
-        [] => fetch(&data_folder(), 60),
-        [folder] if !folder.starts_with('-') => fetch(Path::new(folder), 60),
-        [folder, "--patience", seconds] => seconds
-            .parse()
-            .map_err(|_| format!("--patience: expected a number of seconds but found {seconds}"))
-            .and_then(|seconds| fetch(Path::new(folder), seconds)),
-        _ => Err("usage: fetch-mnist [FOLDER] [--patience SECONDS]".into()),
-    };
-    match result {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments = env::args_os()
+        .skip(1)
+        .map(|argument| argument.into_string());
+    let arguments: Vec<String> = arguments
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|argument| format!("expected arguments in UTF-8 but found {argument:?}"))?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [DOWNLOAD, folder] => download(Path::new(folder)),
+        [] => fetch(&data_folder(), PATIENCE),
+        [folder] if !folder.starts_with('-') => fetch(Path::new(folder), PATIENCE),
+        [folder, "--patience", seconds] => match seconds.parse() {
+            Ok(seconds) => fetch(Path::new(folder), seconds),
+            Err(_) => Err(format!(
+                "--patience: expected a number of seconds but found {seconds}"
+            )),
+        },
+        _ => Err("usage: fetch-mnist [FOLDER [--patience SECONDS]]".into()),
     }
 }
 
@@ -97,6 +107,9 @@ fn fetch(folder: &Path, patience: u64) -> Result<()> {
             println!("MNIST is in {place}");
             return Ok(());
         };
+        if reason.starts_with(CANNOT_WRITE) {
+            return Err(reason);
+        }
         // The client has tried to connect several times already.
         if attempt == ATTEMPTS || reason.contains("error sending request") {
             return Err(format!(
@@ -244,12 +257,14 @@ fn download(folder: &Path) -> Result<()> {
         }
     }
     println!("  checksums right");
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for ((name, _), content) in FILES.iter().zip(&contents) {
-        let path = folder.join(format!("{name}.gz"));
-        write_whole(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    Ok(())
+    let write_all = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        for ((name, _), content) in FILES.iter().zip(&contents) {
+            write_whole(&folder.join(format!("{name}.gz")), content)?;
+        }
+        Ok(())
+    };
+    write_all().map_err(|error| format!("{CANNOT_WRITE} into {}: {error}", folder.display()))
 }
 
 /// candle-datasets divides the bytes of images by 255; rounding undoes that exactly.
