@@ -222,6 +222,7 @@ def test_no_network_fails_quickly(fetch, tmp_path):
     start = time.monotonic()
     result = fetch("http://127.0.0.1:9", "mnist")  # the discard port: nobody listens
     assert_nothing(result, tmp_path / "mnist", "could not be fetched", "Check the network")
+    assert "attempt" not in result.stdout  # the client has tried to connect several times by itself
     assert time.monotonic() - start < 20
 
 
