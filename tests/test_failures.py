@@ -1,5 +1,6 @@
 """`jupyter nbconvert --execute` of a Rust notebook fails when a cell fails, and names the cell."""
 
+import re
 import subprocess
 import sys
 
@@ -32,7 +33,7 @@ def execute(folder, failing: str, tags=(), arguments=()) -> subprocess.Completed
 @pytest.fixture
 def folder(request):
     """Inside the clone, where the launcher prepares a workspace."""
-    return ROOT / "target" / "test-notebooks" / request.node.name.replace(" ", "-")
+    return ROOT / "target" / "test-notebooks" / re.sub(r"\W+", "-", request.node.name)  # nbconvert globs its argument
 
 
 @pytest.mark.parametrize("way", FAILURES)
