@@ -35,9 +35,12 @@ impl Rng {
     /// An independent generator, itself drawn from this one: for work on another thread, whose draws must not
     /// interleave with ours.
     pub fn fork(&self) -> Self {
-        Rng(Arc::new(Mutex::new(ChaCha8Rng::from_rng(
-            &mut *self.lock(),
-        ))))
+        Rng(Arc::new(Mutex::new(self.own())))
+    }
+
+    /// As [`Rng::fork`], without the shared handle: for a loop that draws often, or for a stream per item.
+    pub(crate) fn own(&self) -> ChaCha8Rng {
+        ChaCha8Rng::from_rng(&mut *self.lock())
     }
 
     /// Standard normal noise of the given shape, f32, on the CPU.
@@ -75,6 +78,8 @@ impl Rng {
 
     fn lock(&self) -> MutexGuard<'_, ChaCha8Rng> {
         // A panic in another cell leaves the stream usable: it holds plain numbers.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -1,0 +1,344 @@
+//! The layers: what each does to a shape, which variables it has, and how it computes.
+
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use crate::ops::{self, Statistics};
+use crate::rng::Rng;
+use crate::{Error, Result};
+
+/// One layer of a [`Sequential`](super::Sequential) network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// (inputs,) to (units,).
+    Dense { units: usize, bias: bool },
+    /// (c, h, w) to (channels, (h + 2 padding - kernel) / stride + 1, ...).
+    Conv2d {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    },
+    /// (c, h, w) to (channels, (h - 1) stride - 2 padding + kernel + output_padding, ...).
+    ConvTranspose2d {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        output_padding: usize,
+        bias: bool,
+    },
+    /// Batch normalisation per channel, the first dimension; `momentum` is the share of the old running
+    /// statistics that is kept at each training step.
+    BatchNorm { momentum: f64, epsilon: f64 },
+    /// `x` where positive, `slope * x` elsewhere.
+    LeakyRelu { slope: f64 },
+    /// The hyperbolic tangent.
+    Tanh,
+    /// Zeros with probability `rate` while training.
+    Dropout { rate: f64 },
+    /// The same values in another shape.
+    Reshape { shape: Vec<usize> },
+    /// The same values in one row.
+    Flatten,
+}
+
+/// How a network computes.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Mode {
+    /// Batch statistics, dropout, gradients for the parameters, running statistics move.
+    Train,
+    /// Batch statistics and dropout as in training, but nothing of the network changes or gets a gradient.
+    Frozen,
+    /// Running statistics, no dropout, no gradients for the parameters.
+    Eval,
+}
+
+/// A variable that a layer needs.
+pub(super) struct Spec {
+    pub name: &'static str,
+    pub shape: Vec<usize>,
+    pub init: Init,
+    /// Whether training moves it by its gradient (a running statistic moves otherwise).
+    pub trainable: bool,
+}
+
+pub(super) enum Init {
+    Zeros,
+    Ones,
+    /// Uniform in ± sqrt(6 / (fan_in + fan_out)), <https://proceedings.mlr.press/v9/glorot10a.html>.
+    Glorot {
+        fan_in: usize,
+        fan_out: usize,
+    },
+}
+
+impl Layer {
+    /// The name that summaries and files use.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Layer::Dense { .. } => "dense",
+            Layer::Conv2d { .. } => "conv2d",
+            Layer::ConvTranspose2d { .. } => "conv_transpose2d",
+            Layer::BatchNorm { .. } => "batch_norm",
+            Layer::LeakyRelu { .. } => "leaky_relu",
+            Layer::Tanh => "tanh",
+            Layer::Dropout { .. } => "dropout",
+            Layer::Reshape { .. } => "reshape",
+            Layer::Flatten => "flatten",
+        }
+    }
+
+    pub(super) fn bias_mut(&mut self) -> Option<&mut bool> {
+        match self {
+            Layer::Dense { bias, .. }
+            | Layer::Conv2d { bias, .. }
+            | Layer::ConvTranspose2d { bias, .. } => Some(bias),
+            _ => None,
+        }
+    }
+
+    /// The shape of one output for one input, or the reason why there is none.
+    pub(super) fn output(&self, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
+        let positive = |name: &str, value: usize| match value {
+            0 => Err(format!("{name} must be at least 1")),
+            _ => Ok(()),
+        };
+        match *self {
+            Layer::Dense { units, .. } => {
+                positive("units", units)?;
+                match input {
+                    [_] => Ok(vec![units]),
+                    _ => Err("needs one row of inputs: put .flatten() before it".into()),
+                }
+            }
+            Layer::Conv2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => {
+                positive("channels", channels)?;
+                positive("kernel", kernel)?;
+                positive("stride", stride)?;
+                let [_, h, w] = image(input)?;
+                let size = |size: usize| match (size + 2 * padding).checked_sub(kernel) {
+                    Some(rest) => Ok(rest / stride + 1),
+                    None => Err(format!("a kernel of {kernel} does not fit")),
+                };
+                Ok(vec![channels, size(h)?, size(w)?])
+            }
+            Layer::ConvTranspose2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                ..
+            } => {
+                positive("channels", channels)?;
+                positive("kernel", kernel)?;
+                positive("stride", stride)?;
+                let [_, h, w] = image(input)?;
+                if output_padding >= stride {
+                    return Err(format!(
+                        "output_padding {output_padding} must be below the stride {stride}"
+                    ));
+                }
+                let size = |size: usize| {
+                    (size.saturating_sub(1) * stride + kernel + output_padding)
+                        .checked_sub(2 * padding)
+                        .filter(|&size| size > 0)
+                        .ok_or_else(|| format!("padding {padding} leaves nothing"))
+                };
+                Ok(vec![channels, size(h)?, size(w)?])
+            }
+            Layer::BatchNorm { momentum, epsilon } => {
+                if !(0. ..=1.).contains(&momentum) || epsilon <= 0. {
+                    return Err(format!(
+                        "momentum {momentum} must be from 0 to 1 and epsilon {epsilon} positive"
+                    ));
+                }
+                Ok(input.to_vec())
+            }
+            Layer::LeakyRelu { slope } if slope < 0. => {
+                Err(format!("slope {slope} must not be negative"))
+            }
+            Layer::Dropout { rate } if !(0. ..1.).contains(&rate) => {
+                Err(format!("rate {rate} must be at least 0 and below 1"))
+            }
+            Layer::Reshape { ref shape } => {
+                let (have, want): (usize, usize) = (input.iter().product(), shape.iter().product());
+                if have != want {
+                    return Err(format!(
+                        "{have} values do not make {shape:?}, which has {want}"
+                    ));
+                }
+                Ok(shape.clone())
+            }
+            Layer::Flatten => Ok(vec![input.iter().product()]),
+            Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Dropout { .. } => Ok(input.to_vec()),
+        }
+    }
+
+    /// The variables of the layer for one input shape, which [`Layer::output`] has accepted.
+    pub(super) fn variables(&self, input: &[usize]) -> Vec<Spec> {
+        let spec = |name, shape: &[usize], init, trainable| Spec {
+            name,
+            shape: shape.to_vec(),
+            init,
+            trainable,
+        };
+        let weighted = |shape: &[usize], fan_in, fan_out, bias: bool, units| {
+            let mut specs = vec![spec(
+                "weight",
+                shape,
+                Init::Glorot { fan_in, fan_out },
+                true,
+            )];
+            if bias {
+                specs.push(spec("bias", &[units], Init::Zeros, true));
+            }
+            specs
+        };
+        let c = input[0];
+        match *self {
+            Layer::Dense { units, bias } => weighted(&[c, units], c, units, bias, units),
+            Layer::Conv2d {
+                channels,
+                kernel: k,
+                bias,
+                ..
+            } => weighted(
+                &[channels, c, k, k],
+                c * k * k,
+                channels * k * k,
+                bias,
+                channels,
+            ),
+            Layer::ConvTranspose2d {
+                channels,
+                kernel: k,
+                bias,
+                ..
+            } => weighted(
+                &[c, channels, k, k],
+                c * k * k,
+                channels * k * k,
+                bias,
+                channels,
+            ),
+            Layer::BatchNorm { .. } => vec![
+                spec("gamma", &[c], Init::Ones, true),
+                spec("beta", &[c], Init::Zeros, true),
+                spec("running_mean", &[c], Init::Zeros, false),
+                spec("running_variance", &[c], Init::Ones, false),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Computes the layer for a batch. `vars` are those of [`Layer::variables`], in that order.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        vars: &[Var],
+        mode: Mode,
+        rng: &Rng,
+    ) -> Result<Tensor> {
+        let parameter = |i: usize| match mode {
+            Mode::Train => vars[i].as_tensor().clone(),
+            Mode::Frozen | Mode::Eval => vars[i].as_detached_tensor(),
+        };
+        let bias = || (vars.len() > 1).then(|| parameter(1));
+        Ok(match *self {
+            Layer::Dense { .. } => ops::dense(x, &parameter(0), bias().as_ref())?,
+            Layer::Conv2d {
+                stride, padding, ..
+            } => add_bias(x.conv2d(&parameter(0), padding, stride, 1, 1)?, bias())?,
+            Layer::ConvTranspose2d {
+                stride,
+                padding,
+                output_padding,
+                ..
+            } => {
+                let weight = parameter(0);
+                let y = x.conv_transpose2d(&weight, padding, output_padding, stride, 1)?;
+                add_bias(y, bias())?
+            }
+            Layer::BatchNorm { momentum, epsilon } => {
+                let (gamma, beta, epsilon) = (parameter(0), parameter(1), epsilon as f32);
+                if mode == Mode::Eval {
+                    let running = Statistics {
+                        mean: parameter(2),
+                        variance: parameter(3),
+                    };
+                    return Ok(ops::batch_norm_eval(x, &gamma, &beta, &running, epsilon)?);
+                }
+                let (y, batch) = ops::batch_norm_train(x, &gamma, &beta, epsilon)?;
+                if mode == Mode::Train {
+                    let count = (x.elem_count() / x.dim(1)?) as f64;
+                    // The running variance is that of the population: n / (n - 1) of the batch's.
+                    let unbiased = (batch.variance * (count / (count - 1.).max(1.)))?;
+                    for (var, new) in [(&vars[2], batch.mean), (&vars[3], unbiased)] {
+                        let kept = (var.as_detached_tensor() * momentum)?;
+                        var.set(&(kept + (new * (1. - momentum))?)?)?;
+                    }
+                }
+                y
+            }
+            Layer::LeakyRelu { slope } => ops::leaky_relu(x, slope as f32)?,
+            Layer::Tanh => x.tanh()?,
+            Layer::Dropout { rate } if mode == Mode::Eval || rate == 0. => x.clone(),
+            Layer::Dropout { rate } => {
+                let keep = 1. - rate;
+                let drawn = rng.uniform(x.shape(), 0., 1.)?.to_device(x.device())?;
+                let mask = (drawn.lt(keep)?.to_dtype(x.dtype())? / keep)?;
+                (x * mask)?
+            }
+            Layer::Reshape { ref shape } => {
+                let mut batched = vec![x.dim(0)?];
+                batched.extend(shape);
+                x.reshape(batched)?
+            }
+            Layer::Flatten => x.flatten_from(1)?,
+        })
+    }
+}
+
+fn image(input: &[usize]) -> std::result::Result<[usize; 3], String> {
+    input
+        .try_into()
+        .map_err(|_| "needs images of shape [channels, height, width]".into())
+}
+
+fn add_bias(y: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
+    Ok(match bias {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
+        None => y,
+    })
+}
+
+impl Init {
+    /// The initial values of a variable, drawn on the CPU, so that they are the same on every device.
+    pub(super) fn draw(&self, shape: &[usize], rng: &Rng) -> Result<Tensor> {
+        let device = &candle_core::Device::Cpu;
+        Ok(match *self {
+            Init::Zeros => Tensor::zeros(shape, candle_core::DType::F32, device)?,
+            Init::Ones => Tensor::ones(shape, candle_core::DType::F32, device)?,
+            Init::Glorot { fan_in, fan_out } => {
+                let limit = (6. / (fan_in + fan_out) as f32).sqrt();
+                rng.uniform(shape, -limit, limit)?
+            }
+        })
+    }
+}
+
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Error::Shape(message)
+    }
+}

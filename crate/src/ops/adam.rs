@@ -1,0 +1,71 @@
+//! Adam's update in one pass over memory (candle's takes about eighteen).
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use super::{fast, read, write};
+
+/// The numbers of one update; see [`crate::optim::Adam`].
+#[derive(Clone, Copy)]
+pub(crate) struct AdamStep {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// 1 for the first update.
+    pub step: u64,
+}
+
+/// Large enough that handing a piece to a thread costs nothing beside the work.
+const CHUNK: usize = 32 * 1024;
+
+/// Updates a parameter and its two moments in place; all four tensors have one shape.
+pub(crate) fn adam(
+    parameter: &Tensor,
+    gradient: &Tensor,
+    [first, second]: [&Tensor; 2],
+    step: AdamStep,
+) -> Result<()> {
+    // m / (1 - beta1^t) and v / (1 - beta2^t), moved out of the loop into the learning rate and epsilon.
+    let correction1 = 1. - step.beta1.powf(step.step as f64);
+    let correction2 = (1. - step.beta2.powf(step.step as f64)).sqrt();
+    let rate = step.learning_rate * correction2 / correction1;
+    let epsilon = step.epsilon * correction2;
+    if !fast(&[parameter, gradient, first, second]) {
+        let m = ((first * step.beta1)? + (gradient * (1. - step.beta1))?)?;
+        let v = ((second * step.beta2)? + (gradient.sqr()? * (1. - step.beta2))?)?;
+        let update = ((&m * rate)? / (v.sqrt()? + epsilon)?)?;
+        for (old, new) in [
+            (first, &m),
+            (second, &v),
+            (parameter, &(parameter - update)?),
+        ] {
+            // `zero_set` and `slice_set` work in place, as the fast path does.
+            old.slice_set(&new.detach().contiguous()?, 0, 0)?;
+        }
+        return Ok(());
+    }
+    let (b1, b2) = (step.beta1 as f32, step.beta2 as f32);
+    let (rate, epsilon) = (rate as f32, epsilon as f32);
+    let update = |(((p, m), v), g): (((&mut [f32], &mut [f32]), &mut [f32]), &[f32])| {
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            *m = b1 * *m + (1. - b1) * g;
+            *v = b2 * *v + (1. - b2) * g * g;
+            *p -= rate * *m / (v.sqrt() + epsilon);
+        }
+    };
+    read(gradient, |g| {
+        write(first, |m| {
+            write(second, |v| {
+                write(parameter, |p| {
+                    p.par_chunks_mut(CHUNK)
+                        .zip(m.par_chunks_mut(CHUNK))
+                        .zip(v.par_chunks_mut(CHUNK))
+                        .zip(g.par_chunks(CHUNK))
+                        .for_each(update);
+                    Ok(())
+                })
+            })
+        })
+    })
+}
