@@ -1,5 +1,7 @@
 """A Rust kernel under test: starts it as Jupyter does, runs cells, keeps what they showed."""
 
+import contextlib
+import queue
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,4 +68,7 @@ class Kernel:
         began = time.monotonic()
         self.client.execute_interactive(code, output_hook=keep, timeout=timeout)
         shown.seconds = time.monotonic() - began
+        with contextlib.suppress(queue.Empty):  # stderr may come after the word that the cell has ended
+            while True:
+                keep(self.client.get_iopub_msg(timeout=0.1))
         return shown

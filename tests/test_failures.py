@@ -11,7 +11,7 @@ from rust_kernel import ROOT
 FAILURES = {
     "panic": ('panic!("deliberate");', "deliberate"),
     "assertion": ('assert_eq!(1 + 1, 3, "deliberate");', "deliberate"),
-    "question mark": ('"x".parse::<i32>()?;', "InvalidDigit"),
+    "question mark": ('"x".parse::<i32>()?;', "invalid digit"),
     "index": ("let numbers = [1, 2]; let at = std::env::args().count() + 5; numbers[at];", "out of bounds"),
     "compile error": ('let number: i32 = "text";', "mismatched types"),
     "abort": ("std::process::abort();", "terminated"),
