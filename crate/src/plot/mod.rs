@@ -1,1 +1,24 @@
-//! plot
+//! Figures from plain images and numbers: each function returns a [`Figure`] that shows itself in a cell and
+//! can be saved.
+//!
+//! ```
+//! use digit_gan::{plot, rng::Rng};
+//! let noise = Rng::seed(1).uniform((20, 1, 28, 28), -1.0, 1.0)?;
+//! let figure = plot::sample_grid(&noise, 10)?;
+//! assert_eq!(figure.alt(), "20 generated digits in 2 rows of 10.");
+//! # Ok::<(), digit_gan::Error>(())
+//! ```
+
+mod canvas;
+mod curves;
+mod digit;
+mod figure;
+mod gif;
+mod grid;
+mod samples;
+
+pub use curves::loss_curves;
+pub use digit::large_digit;
+pub use figure::{Figure, Format};
+pub use gif::training_gif;
+pub use grid::{data_grid, epoch_grids, sample_grid};

@@ -1,0 +1,120 @@
+//! The paper that figures are drawn on: an RGB buffer with digits, text and plotters' shapes on it.
+
+use std::sync::Once;
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+use plotters_bitmap::BitMapBackend;
+
+use super::samples::SIDE;
+use super::{Figure, Format};
+use crate::{Error, Result};
+
+/// Device pixels per CSS pixel of a still picture: text and lines stay sharp on dense screens.
+pub(super) const DENSITY: u32 = 2;
+
+/// Text and axes, dark grey rather than black.
+pub(super) const INK: RGBColor = RGBColor(38, 38, 38);
+
+/// Around digits: tells black cells apart on light and on dark pages.
+pub(super) const GUTTER: u8 = 96;
+
+const FONT: &str = "DejaVu Sans";
+
+pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+pub(super) struct Canvas {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Canvas {
+    /// A canvas of the given size in device pixels, all of one grey.
+    pub fn new(width: u32, height: u32, paper: u8) -> Self {
+        Canvas {
+            width,
+            height,
+            rgb: vec![paper; 3 * width as usize * height as usize],
+        }
+    }
+
+    /// Fills a rectangle with a grey.
+    pub fn fill(&mut self, left: u32, top: u32, width: u32, height: u32, grey: u8) {
+        for y in top..top + height {
+            let start = self.offset(left, y);
+            self.rgb[start..start + 3 * width as usize].fill(grey);
+        }
+    }
+
+    /// Draws a digit of 784 bytes, each pixel as a square of `scale` pixels.
+    pub fn digit(&mut self, left: u32, top: u32, scale: u32, digit: &[u8]) {
+        for (row, pixels) in (0u32..).zip(digit.chunks_exact(SIDE)) {
+            for (column, &grey) in (0u32..).zip(pixels) {
+                self.fill(left + column * scale, top + row * scale, scale, scale, grey);
+            }
+        }
+    }
+
+    /// Writes a line of text whose top centre is at (x, y).
+    pub fn text(&mut self, x: u32, y: u32, text: &str, style: TextStyle) -> Result<()> {
+        let style = style.pos(Pos::new(HPos::Center, VPos::Top));
+        draw(
+            self.area()
+                .draw(&Text::new(text, (x as i32, y as i32), style)),
+        )
+    }
+
+    /// The whole canvas for plotters to draw on.
+    pub fn area(&mut self) -> Area<'_> {
+        BitMapBackend::with_buffer(&mut self.rgb, (self.width, self.height)).into_drawing_area()
+    }
+
+    /// The red channel: the picture itself where everything drawn was grey.
+    pub fn grey(&self) -> impl Iterator<Item = u8> {
+        self.rgb.iter().step_by(3).copied()
+    }
+
+    /// The canvas as a figure, 8-bit grey where nothing on it is coloured.
+    pub fn into_png(self, alt: String) -> Result<Figure> {
+        let is_grey = self
+            .rgb
+            .chunks_exact(3)
+            .all(|p| p[0] == p[1] && p[1] == p[2]);
+        let (pixels, colour) = if is_grey {
+            (self.grey().collect(), ExtendedColorType::L8)
+        } else {
+            (self.rgb, ExtendedColorType::Rgb8)
+        };
+        let mut bytes = Vec::new();
+        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+            .write_image(&pixels, self.width, self.height, colour)
+            .map_err(|error| Error::Value(format!("PNG encoder: {error}")))?;
+        let css_width = self.width.div_ceil(DENSITY);
+        Ok(Figure::new(bytes, Format::Png, alt, css_width))
+    }
+
+    fn offset(&self, x: u32, y: u32) -> usize {
+        3 * (y as usize * self.width as usize + x as usize)
+    }
+}
+
+/// The embedded font at `size` device pixels: no system font is asked for.
+pub(super) fn font(size: u32, colour: RGBColor) -> TextStyle<'static> {
+    static REGISTER: Once = Once::new();
+    REGISTER.call_once(|| {
+        let bytes = include_bytes!("../../assets/DejaVuSans-subset.ttf");
+        // A failure shows at the first text drawn, as an error.
+        let _ = register_font(FONT, FontStyle::Normal, bytes);
+    });
+    (FONT, size).into_font().color(&colour)
+}
+
+/// plotters' error as the crate's.
+pub(super) fn draw<T, E: std::error::Error>(drawn: std::result::Result<T, E>) -> Result<T> {
+    drawn.map_err(|error| Error::Value(format!("drawing: {error}")))
+}

@@ -1,0 +1,210 @@
+//! What a run remembers, as curves over its epochs.
+
+use std::ops::Range;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::Figure;
+use super::canvas::{Area, Canvas, DENSITY, INK, draw, font};
+use crate::train::History;
+use crate::{Error, Result};
+
+const WIDTH: u32 = 760 * DENSITY;
+const PANEL_HEIGHT: u32 = 360 * DENSITY;
+/// Okabe and Ito's blue and vermillion: told apart by colour-blind readers, and in grey.
+const BLUE: RGBColor = RGBColor(0, 114, 178);
+const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+const GRID: RGBColor = RGBColor(226, 226, 226);
+const NOTE: RGBColor = RGBColor(110, 110, 110);
+/// The running mean spans this part of the run.
+const SMOOTHING: usize = 50;
+
+/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends where
+/// 99% of the steps lie; spikes beyond it are cut off.
+///
+/// # Errors
+/// [`Error::Value`] when no step has been recorded, or a loss is not finite.
+pub fn loss_curves(history: &History) -> Result<Figure> {
+    let losses = [
+        Series::new("discriminator", VERMILLION, &history.d_loss),
+        Series::new("generator", BLUE, &history.g_loss),
+    ];
+    for Series { name, values, .. } in &losses {
+        if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Value(format!(
+                "loss_curves: the {name} needs at least one loss and only finite ones; train first"
+            )));
+        }
+    }
+    let epochs = history.d_loss.len() as f64 / history.steps_per_epoch.max(1) as f64;
+    let mut canvas = Canvas::new(WIDTH, PANEL_HEIGHT, 255);
+    panel(&canvas.area(), "loss", &losses, epochs)?;
+    let course = |series: &Series| {
+        let smooth = &series.smooth;
+        let (first, last) = (smooth[0], smooth[smooth.len() - 1]);
+        format!("the {} from {first:.2} to {last:.2}", series.name)
+    };
+    canvas.into_png(format!(
+        "Losses over {} epochs of training: {}, {}.",
+        tick(&epochs),
+        course(&losses[0]),
+        course(&losses[1])
+    ))
+}
+
+struct Series<'a> {
+    name: &'a str,
+    colour: RGBColor,
+    values: &'a [f32],
+    smooth: Vec<f32>,
+}
+
+impl<'a> Series<'a> {
+    fn new(name: &'a str, colour: RGBColor, values: &'a [f32]) -> Self {
+        let smooth = running_mean(values, values.len() / SMOOTHING / 2);
+        Series {
+            name,
+            colour,
+            values,
+            smooth,
+        }
+    }
+}
+
+/// One plot with its axes and legend; the series span its whole width.
+fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()> {
+    let y_range = y_range(series);
+    let mut chart = draw(
+        ChartBuilder::on(area)
+            .margin(10 * DENSITY)
+            .margin_right(18 * DENSITY)
+            .margin_top(38 * DENSITY)
+            .x_label_area_size(46 * DENSITY)
+            .y_label_area_size(58 * DENSITY)
+            .build_cartesian_2d(0.0..epochs, y_range.clone()),
+    )?;
+    draw(
+        chart
+            .configure_mesh()
+            .x_desc("epoch")
+            .y_desc(y_name)
+            .x_labels(11)
+            .y_labels(8)
+            .x_label_formatter(&tick)
+            .y_label_formatter(&tick)
+            .label_style(font(13 * DENSITY, INK))
+            .axis_desc_style(font(15 * DENSITY, INK))
+            .axis_style(INK.stroke_width(DENSITY))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID.stroke_width(DENSITY / 2))
+            .draw(),
+    )?;
+
+    let plot = chart.plotting_area().strip_coord_spec();
+    let (columns, rows) = plot.dim_in_pixel();
+    let row = |value: f32| {
+        let share = (f64::from(value) - y_range.start) / (y_range.end - y_range.start);
+        ((1.0 - share.clamp(0.0, 1.0)) * f64::from(rows - 1)).round() as i32
+    };
+    for Series { colour, values, .. } in series {
+        let pale = colour.mix(0.3).filled();
+        for (column, (low, high)) in (0..).zip(envelope(values, columns as usize)) {
+            // One pixel more: a level line stays visible.
+            let corners = [(column, row(high)), (column, row(low) + 1)];
+            draw(plot.draw(&Rectangle::new(corners, pale)))?;
+        }
+    }
+    for Series { colour, smooth, .. } in series {
+        let points = (0..=columns / 2).map(|i| {
+            let share = f64::from(i) / f64::from(columns / 2);
+            let value = interpolate(smooth, share * (smooth.len() - 1) as f64);
+            ((share * f64::from(columns - 1)) as i32, row(value))
+        });
+        let line = PathElement::new(points.collect::<Vec<_>>(), colour.stroke_width(2 * DENSITY));
+        draw(plot.draw(&line))?;
+    }
+    legend(area, series)
+}
+
+/// Names above the plot, where they hide no curve.
+fn legend(area: &Area, series: &[Series]) -> Result<()> {
+    let unit = DENSITY as i32;
+    let (middle, gap) = (22 * unit, 8 * unit);
+    let names = font(14 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let mut x = 70 * unit;
+    for Series { name, colour, .. } in series {
+        let swatch = [(x, middle - 2 * unit), (x + 24 * unit, middle + 2 * unit)];
+        draw(area.draw(&Rectangle::new(swatch, colour.filled())))?;
+        x += 24 * unit + gap;
+        draw(area.draw(&Text::new(*name, (x, middle), names.clone())))?;
+        x += draw(area.estimate_text_size(name, &names))?.0 as i32 + 3 * gap;
+    }
+    let note = font(12 * DENSITY, NOTE).pos(Pos::new(HPos::Right, VPos::Center));
+    let right = WIDTH as i32 - 18 * unit;
+    let text = "pale: every step · bold: running mean";
+    draw(area.draw(&Text::new(text, (right, middle), note)))
+}
+
+/// From zero, or below where losses are negative, to above the means and 99% of the steps.
+fn y_range(series: &[Series]) -> Range<f64> {
+    let mut all: Vec<f32> = series.iter().flat_map(|s| s.values.to_vec()).collect();
+    all.sort_by(f32::total_cmp);
+    let smooth = || series.iter().flat_map(|s| s.smooth.iter().copied());
+    let cut = all.len() / 100;
+    let low = smooth().fold(all[cut], f32::min).min(0.0);
+    let high = smooth().fold(all[all.len() - 1 - cut], f32::max).max(low);
+    let room = (f64::from(high) - f64::from(low)).max(1e-3) * 0.06;
+    let bottom = if low < 0.0 {
+        f64::from(low) - room
+    } else {
+        0.0
+    };
+    bottom..f64::from(high) + room
+}
+
+/// The least and the greatest value of the curve within each of `columns` equal parts of its length.
+fn envelope(values: &[f32], columns: usize) -> impl Iterator<Item = (f32, f32)> {
+    let length = (values.len() - 1) as f64;
+    let edge = move |column: usize| column as f64 / columns as f64 * length;
+    (0..columns).map(move |column| {
+        let (from, to) = (edge(column), edge(column + 1));
+        let inside = &values[from.ceil() as usize..=to.floor().max(from.ceil()) as usize];
+        let ends = [interpolate(values, from), interpolate(values, to)];
+        let inside = if from.ceil() <= to { inside } else { &[] };
+        ends.iter()
+            .chain(inside)
+            .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
+                (low.min(value), high.max(value))
+            })
+    })
+}
+
+/// The curve's value at a position between two of its points.
+fn interpolate(values: &[f32], position: f64) -> f32 {
+    let left = (position as usize).min(values.len() - 1);
+    let right = (left + 1).min(values.len() - 1);
+    let share = (position - left as f64) as f32;
+    values[left] * (1.0 - share) + values[right] * share
+}
+
+/// The mean of each value and its `reach` neighbours on both sides, as far as there are any.
+fn running_mean(values: &[f32], reach: usize) -> Vec<f32> {
+    let mut sums = vec![0.0];
+    for value in values {
+        sums.push(sums[sums.len() - 1] + f64::from(*value));
+    }
+    (0..values.len())
+        .map(|i| {
+            let (from, to) = (i.saturating_sub(reach), (i + reach + 1).min(values.len()));
+            ((sums[to] - sums[from]) / (to - from) as f64) as f32
+        })
+        .collect()
+}
+
+/// A number of an axis, without the tail of binary fractions.
+fn tick(value: &f64) -> String {
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0" } else { text }.to_string()
+}

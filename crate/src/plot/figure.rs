@@ -1,0 +1,112 @@
+//! A finished picture: encoded bytes, what they show in words, and how wide they are meant to be.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::display::escape;
+use crate::{Error, Result};
+
+/// How a [`Figure`] is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Png,
+    Gif,
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Format::Png => "png",
+            Format::Gif => "gif",
+        }
+    }
+}
+
+/// A picture that shows itself as the last expression of a cell.
+#[derive(Clone)]
+pub struct Figure {
+    bytes: Vec<u8>,
+    format: Format,
+    alt: String,
+    width: u32,
+}
+
+impl Figure {
+    /// `width` in CSS pixels.
+    pub(super) fn new(bytes: Vec<u8>, format: Format, alt: String, width: u32) -> Self {
+        Figure {
+            bytes,
+            format,
+            alt,
+            width,
+        }
+    }
+
+    /// The encoded picture, as [`save`](Figure::save) writes it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// PNG, or GIF for an animation.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What the picture shows, in words, for those who cannot see it.
+    pub fn alt(&self) -> &str {
+        &self.alt
+    }
+
+    /// One `<img>` element that carries the whole picture.
+    pub fn html(&self) -> String {
+        format!(
+            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto\" \
+             src=\"data:image/{};base64,{}\">",
+            escape(&self.alt),
+            self.width,
+            self.format.extension(),
+            STANDARD.encode(&self.bytes)
+        )
+    }
+
+    /// Writes the picture to a file whose extension is its format, `.png` or `.gif`. A file of that name is
+    /// replaced once the new one is complete.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for another extension, [`Error::Io`] when the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let expected = self.format.extension();
+        let fits = |extension: &OsStr| extension.eq_ignore_ascii_case(expected);
+        if !path.extension().is_some_and(fits) {
+            return Err(Error::Value(format!(
+                "{}: this figure is saved as {}; name the file with the extension .{expected}",
+                path.display(),
+                expected.to_uppercase(),
+            )));
+        }
+        let partial = path.with_extension(format!("{expected}.partial"));
+        let written = File::create(&partial)
+            .and_then(|mut file| file.write_all(&self.bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&partial, path));
+        written.map_err(|source| {
+            // Nothing more can be done about a half-written file that cannot be removed either.
+            let _ = fs::remove_file(&partial);
+            Error::io(path, source)
+        })
+    }
+}
+
+/// The words, not the bytes: a failed assertion in a cell stays readable.
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let kib = self.bytes.len().div_ceil(1024);
+        write!(f, "Figure({:?}, {kib} KiB: {})", self.format, self.alt)
+    }
+}
