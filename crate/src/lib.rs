@@ -25,13 +25,13 @@ pub use error::{Error, Result};
 
 /// What a notebook needs: `use digit_gan::prelude::*;`.
 pub mod prelude {
-    //    pub use crate::data::{Digits, Split};
-    //    pub use crate::display::setup;
+    pub use crate::data::{Digits, Split};
+    pub use crate::display::setup;
     pub use crate::loss::bce;
     pub use crate::nn::{Network, Sequential};
     pub use crate::optim::Adam;
-    //    pub use crate::plot::{self, Figure};
+    pub use crate::plot::{self, Figure};
     pub use crate::rng::Rng;
-    //    pub use crate::train::{History, Snapshot, env_or};
+    pub use crate::train::{History, Snapshot, env_or};
     pub use candle_core::{D, DType, Device, Tensor, Var};
 }

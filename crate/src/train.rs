@@ -18,6 +18,13 @@ pub struct Snapshot {
     pub samples: Tensor,
 }
 
+impl Snapshot {
+    /// What the generator drew after `epoch`.
+    pub fn new(epoch: usize, samples: Tensor) -> Self {
+        Snapshot { epoch, samples }
+    }
+}
+
 /// Losses and scores of every step, and the line of progress at the end of an epoch.
 ///
 /// ```

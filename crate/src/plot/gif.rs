@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ::gif::{Encoder, EncodingError, Frame, Repeat};
 use plotters::style::RGBColor;
 
-use super::canvas::{Canvas, GUTTER, font};
+use super::canvas::{Canvas, font};
 use super::grid::Grid;
 use super::samples::{columns_for, grey_snapshots};
 use super::{Figure, Format};
@@ -46,9 +46,8 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     encoded(encoder.set_repeat(Repeat::Infinite))?;
     let delay = (RUN / frames.len()).clamp(8, 50) as u16;
     for (i, (epoch, digits)) in frames.iter().enumerate() {
-        let mut canvas = Canvas::new(width, height, GUTTER);
+        let mut canvas = Canvas::new(width, height, 0);
         grid.draw(&mut canvas, 0, 0, digits);
-        canvas.fill(0, grid.height(), width, CAPTION, 0);
         let style = font(17, RGBColor(255, 255, 255));
         canvas.text(
             width / 2,
