@@ -20,8 +20,8 @@ const NOTE: RGBColor = RGBColor(110, 110, 110);
 /// The running mean spans this part of the run.
 const SMOOTHING: usize = 50;
 
-/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends where
-/// 99% of the steps lie; spikes beyond it are cut off.
+/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends
+/// where all but 2 in 1000 steps lie; spikes beyond it are cut off.
 ///
 /// # Errors
 /// [`Error::Value`] when no step has been recorded, or a loss is not finite.
@@ -147,12 +147,12 @@ fn legend(area: &Area, series: &[Series]) -> Result<()> {
     draw(area.draw(&Text::new(text, (right, middle + LOWER), note)))
 }
 
-/// From zero, or below where losses are negative, to above the means and 99% of the steps.
+/// From zero, or below where losses are negative, to above the means and all but 2 in 1000 steps.
 fn y_range(series: &[Series]) -> Range<f64> {
     let mut all: Vec<f32> = series.iter().flat_map(|s| s.values.to_vec()).collect();
     all.sort_by(f32::total_cmp);
     let smooth = || series.iter().flat_map(|s| s.smooth.iter().copied());
-    let cut = all.len() / 100;
+    let cut = all.len() / 500;
     let low = smooth().fold(all[cut], f32::min).min(0.0);
     let high = smooth().fold(all[all.len() - 1 - cut], f32::max).max(low);
     let room = (f64::from(high) - f64::from(low)).max(1e-3) * 0.06;

@@ -64,8 +64,14 @@ impl Figure {
 
     /// One `<img>` element that carries the whole picture.
     pub fn html(&self) -> String {
+        // An animation is stored small; smoothing would blur its enlarged pixels.
+        let rendering = match self.format {
+            Format::Png => "auto",
+            Format::Gif => "pixelated",
+        };
         format!(
-            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto\" \
+            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto; \
+             image-rendering: {rendering}\" \
              src=\"data:image/{};base64,{}\">",
             escape(&self.alt),
             self.width,

@@ -61,10 +61,7 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     let frames = grey_snapshots(&chosen, "epoch_grids")?;
     let columns = columns_for(columns, frames[0].1.len(), "epoch_grids")?;
     let across = frames.len() * columns;
-    let grid = Grid {
-        scale: scale_for(across),
-        ..Grid::new(frames[0].1.len(), columns)
-    };
+    let grid = Grid::new(frames[0].1.len(), columns).with_scale(scale_for(across));
     let (space, title) = (12 * DENSITY, 22 * DENSITY);
     let width = frames.len() as u32 * (grid.width() + space) + space;
     let mut canvas = Canvas::new(width, title + grid.height() + space, 255);
@@ -114,7 +111,7 @@ fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figu
 pub(super) struct Grid {
     count: usize,
     columns: usize,
-    pub scale: u32,
+    scale: u32,
 }
 
 impl Grid {
@@ -124,6 +121,10 @@ impl Grid {
             columns,
             scale: scale_for(columns),
         }
+    }
+
+    pub fn with_scale(self, scale: u32) -> Self {
+        Grid { scale, ..self }
     }
 
     pub fn width(&self) -> u32 {
