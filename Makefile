@@ -5,7 +5,7 @@ VENV_PYTHON = .venv/bin/python
 # Notebooks run in their own folder, so a relative MNIST_DIR has to become absolute first.
 ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exit 1; export MNIST_DIR; fi;
 
-.PHONY: notebooks lab test bench setup setup-tests clean
+.PHONY: notebooks lab test bench bench-kernel setup setup-tests clean
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=2 shortens it."
@@ -23,7 +23,10 @@ test: setup-tests  ## all tests
 	@$(ENV) cargo test --workspace
 	@$(ENV) $(VENV_PYTHON) -m pytest tests -ra
 
-bench: setup-tests  ## what the kernel costs; `make bench COLD=--cold` builds its dependencies anew as well
+bench:  ## a training step against PyTorch, Keras, burn and candle-nn; BENCH="--quick" for minutes instead of hours
+	@$(PYTHON) bench/bench.py $(BENCH)
+
+bench-kernel: setup-tests  ## what the kernel costs; COLD=--cold builds its dependencies anew as well
 	@$(VENV_PYTHON) tests/bench_kernel.py $(COLD)
 
 setup:  ## tools, kernel, MNIST if it can be had, compiled dependencies
@@ -33,4 +36,4 @@ setup-tests:
 	@$(PYTHON) kernel/prepare.py --tests
 
 clean:
-	rm -rf .venv target out
+	rm -rf .venv .venv-bench target bench/burn/target out

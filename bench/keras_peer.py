@@ -1,5 +1,6 @@
 """Keras on TensorFlow: its step as a graph, or with --xla compiled by XLA. Channels last, TensorFlow's own layout."""
 
+import math
 import os
 
 import peer
@@ -20,9 +21,7 @@ tf.config.threading.set_inter_op_parallelism_threads(options.threads)
 
 
 def build(description: list, shape: tuple) -> keras.Sequential:
-    network = keras.Sequential([keras.Input(shape), *(layer(*part) for part in description)])
-    network.trainable = True
-    return network
+    return keras.Sequential([keras.Input(shape), *(layer(*part) for part in description)])
 
 
 def layer(kind: str, *options) -> keras.Layer:
@@ -84,6 +83,6 @@ def generate(count: int) -> tf.Tensor:
     return generator(tf.random.normal((count, LATENT)), training=False)
 
 
-for _ in range(3):
-    step()
-peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", step, generate)
+variables = generator.trainable_variables + discriminator.trainable_variables
+parameters = sum(math.prod(variable.shape) for variable in variables)
+peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", parameters, step, generate)

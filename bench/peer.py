@@ -1,7 +1,7 @@
 """What every peer in Python shares: its arguments, and the lines it exchanges with the driver.
 
-After `ready` and a description of itself, a peer answers each line of its input with the seconds the work took:
-`step N` trains N steps, `generate N BATCH` draws N samples.
+After `ready`, its number of parameters and a description of itself, a peer answers each line of its input with the
+seconds that the work took: `step N` trains N steps, `generate N BATCH` draws N samples.
 """
 
 import argparse
@@ -19,11 +19,15 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def serve(description: str, step: Callable[[], tuple], generate: Callable[[int], object]) -> None:
+def serve(
+    description: str, parameters: int, step: Callable[[], tuple], generate: Callable[[int], object]
+) -> None:
     """`step` trains once and returns both losses; `generate` makes a batch of samples. Converting a result to numbers
     waits for it, wherever the peer computes in the background.
     """
-    print("ready", description, flush=True)
+    for _ in range(3):
+        step()
+    print("ready", parameters, description, flush=True)
     for line in sys.stdin:
         command, count, *batch = line.split()
         began = time.perf_counter()

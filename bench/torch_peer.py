@@ -76,6 +76,5 @@ def samples(count: int) -> Tensor:
 
 if options.compile:
     samples = torch.compile(samples)
-for _ in range(3):
-    step()
-peer.serve(f"PyTorch {torch.__version__.split('+')[0]}", step, generate)
+parameters = sum(parameter.numel() for network in (generator, discriminator) for parameter in network.parameters())
+peer.serve(f"PyTorch {torch.__version__.split('+')[0]}", parameters, step, generate)

@@ -78,6 +78,18 @@ def shapes(layers: list, shape: tuple) -> list[tuple]:
     return before
 
 
+def parameters(layers: list, shape: tuple) -> int:
+    """How many numbers the network learns."""
+    count = 0
+    for (kind, *options), before in zip(layers, shapes(layers, shape)):
+        if kind in ("dense", "conv", "up"):
+            taps = options[1] ** 2 if kind != "dense" else 1
+            count += options[0] * (before[0] * taps + options[-1])
+        elif kind == "norm":
+            count += 2 * before[0]
+    return count
+
+
 def products(layers: list, shape: tuple, skip_padding: bool) -> list[int]:
     """Multiply-adds of one sample's forward pass, for each layer that has weights."""
     counts = []

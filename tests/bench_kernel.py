@@ -1,4 +1,4 @@
-"""What the kernel costs: `make bench`, or with the cold build `make bench COLD=--cold`.
+"""What the kernel costs: `make bench-kernel`, or with the cold build `make bench-kernel COLD=--cold`.
 
 Prints the waiting times of a notebook's reader, and what the same code takes in a cell and in a release binary.
 """

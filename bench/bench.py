@@ -1,0 +1,187 @@
+"""Our training step against the peers': `make bench`.
+
+For every workload, batch and number of threads all peers run side by side, each in a process of its own, and work in
+turn, for several rounds; what is shown are medians. See README.md for what a step is and for what else is measured.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from peers import BENCH, OURS, PEERS, Running, install
+from workloads import LATENT, WORKLOADS, parameters, step_products
+
+SAMPLES = 10_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--batches", nargs="+", type=int, default=[16, 64, 256, 1024])
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, os.cpu_count() or 1}, reverse=True))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of work for each peer in a round")
+    parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
+    parser.add_argument("--output", type=Path, help="Markdown file for the tables; a full run's is bench/RESULTS.md")
+    options = parser.parse_args()
+    if options.quick:
+        options.batches, options.threads, options.rounds, options.seconds = [64], options.threads[:1], 3, 0.5
+    elif not options.output and len(sys.argv) == 1:
+        options.output = BENCH / "RESULTS.md"
+    peers = install(options.peers)
+    results, versions = [], {}
+    for threads in options.threads:
+        for batch in options.batches:
+            for name in options.workloads:
+                results.append(measure(name, batch, threads, peers, options, versions))
+                print(results[-1].line(), file=sys.stderr, flush=True)
+    text = report(results, peers, versions, options)
+    print(text)
+    if options.output:
+        options.output.write_text(text)
+
+
+class Measured:
+    """One workload, batch and number of threads: seconds per step, MiB and samples per second of each peer."""
+
+    def __init__(self, workload: str, batch: int, threads: int) -> None:
+        self.workload, self.batch, self.threads = workload, batch, threads
+        self.step: dict[str, float] = {}
+        self.memory: dict[str, float] = {}
+        self.generation: dict[str, float] = {}
+        self.gemm = 0.0
+
+    def ratio(self) -> str:
+        others = [seconds for name, seconds in self.step.items() if name != "ours"]
+        return f"{self.step['ours'] / min(others):.2f}" if others and "ours" in self.step else ""
+
+    def share(self) -> str:
+        if "ours" not in self.step:
+            return ""
+        needed = 2 * step_products(WORKLOADS[self.workload], self.batch)
+        return f"{needed / self.step['ours'] / self.gemm:.0%}"
+
+    def line(self) -> str:
+        steps = ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in self.step.items())
+        return f"{self.workload}, batch {self.batch}, {self.threads} threads: {steps} ms"
+
+
+def measure(name: str, batch: int, threads: int, peers: list, options: argparse.Namespace, versions: dict) -> Measured:
+    result = Measured(name, batch, threads)
+    running = start(name, batch, threads, peers)
+    gemm = Running([OURS, "gemm"], threads)
+    try:
+        versions |= {peer: process.description for peer, process in running.items()}
+        steps = {
+            peer: max(1, round(options.seconds / process.ask("step 1"))) for peer, process in running.items()
+        }
+        times: dict[str, list] = {peer: [] for peer in running}
+        rates = []
+        for turn in range(options.rounds):
+            rates.append(gemm.ask("gemm"))
+            for peer in rotated(running, turn):
+                times[peer].append(running[peer].ask(f"step {steps[peer]}") / steps[peer])
+                time.sleep(0.1)  # its threads stop spinning
+        result.gemm = statistics.median(rates) * 1e9
+        result.step = {peer: statistics.median(seconds) for peer, seconds in times.items()}
+        result.memory = {peer: process.peak_memory() for peer, process in running.items()}
+        if batch == 64:
+            result.generation = generation(running, options)
+    finally:
+        for process in (*running.values(), gemm):
+            process.stop()
+    return result
+
+
+def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running]:
+    expected = parameters(WORKLOADS[name].generator, (LATENT,)) + parameters(WORKLOADS[name].discriminator, (1, 28, 28))
+    running = {}
+    for peer in peers:
+        if batch > PEERS[peer].largest:
+            continue
+        try:
+            running[peer] = Running(PEERS[peer].command, threads, w=name, b=batch)
+        except RuntimeError as error:
+            print(f"{PEERS[peer].title} on {name}, batch {batch}: {error}", file=sys.stderr)
+            continue
+        if running[peer].parameters != expected:
+            raise SystemExit(f"{peer} trains {running[peer].parameters} parameters on {name}, not {expected}")
+    return running
+
+
+def generation(running: dict[str, Running], options: argparse.Namespace) -> dict[str, float]:
+    """Samples per second, each peer at the size of batch that suits it best."""
+    best = {}
+    for peer, process in running.items():
+        sizes = {size: process.ask(f"generate {size} {size}") for size in (100, 500, 2000)}
+        sizes = {size: process.ask(f"generate {size} {size}") / size for size in sizes}  # the first one compiled
+        best[peer] = min(sizes, key=sizes.get)
+    times: dict[str, list] = {peer: [] for peer in running}
+    for turn in range(min(options.rounds, 3)):
+        for peer in rotated(running, turn):
+            times[peer].append(running[peer].ask(f"generate {SAMPLES} {best[peer]}"))
+            time.sleep(0.1)
+    return {peer: SAMPLES / statistics.median(seconds) for peer, seconds in times.items()}
+
+
+def rotated(running: dict, turn: int) -> list:
+    """Nobody always follows the same one."""
+    names = list(running)
+    turn %= max(len(names), 1)
+    return names[turn:] + names[:turn]
+
+
+def report(results: list[Measured], peers: list, versions: dict, options: argparse.Namespace) -> str:
+    titles = [PEERS[peer].title for peer in peers]
+    parts = [
+        "# A training step against the peers'\n",
+        f"{datetime.date.today()}, {machine()}. {'; '.join(dict.fromkeys(versions.values()))}. "
+        f"Medians of {options.rounds} rounds; README.md says what is measured.\n",
+    ]
+    for threads in options.threads:
+        of_threads = [result for result in results if result.threads == threads]
+        gemm = statistics.median(result.gemm for result in of_threads) / 1e9
+        parts.append(f"## Milliseconds per step, {threads} thread{'s' * (threads > 1)} (gemm: {gemm:.0f} GFLOPS)\n")
+        rows = [
+            [f"{r.workload}, {r.batch}", *cells(r.step, peers, 1e3, 1), r.ratio(), r.share()] for r in of_threads
+        ]
+        parts.append(table(["workload, batch", *titles, "ours / best peer", "of the gemm rate"], rows))
+        for title, values in (("Peak memory of the training process, MiB", "memory"), (GENERATED, "generation")):
+            rows = [
+                [r.workload, *cells(getattr(r, values), peers, 1, 0)] for r in of_threads if r.batch == 64
+            ]
+            if rows:
+                parts += [f"## {title}, {threads} thread{'s' * (threads > 1)}\n", table(["batch 64", *titles], rows)]
+    return "\n".join(parts)
+
+
+GENERATED = f"Samples per second, {SAMPLES:,} drawn"
+
+
+def cells(values: dict, peers: list, factor: float, digits: int) -> list[str]:
+    return [f"{values[peer] * factor:.{digits}f}" if values.get(peer) else "-" for peer in peers]
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0] if lines else model
+        model += ", AVX-512" if "avx512f" in cpuinfo.read_text() else ""
+    return f"{os.cpu_count()} cores ({model}), {platform.system()}"
+
+
+if __name__ == "__main__":
+    main()

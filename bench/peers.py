@@ -1,0 +1,110 @@
+"""The peers: how each is installed, started and spoken to."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import NamedTuple
+
+BENCH = Path(__file__).resolve().parent
+ROOT = BENCH.parent
+VENV = ROOT / ".venv-bench"
+PYTHON = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
+OURS = ROOT / "target/release/examples/bench"
+BURN = BENCH / "burn/target/release/bench-burn"
+CARGO = ["cargo", "build", "--release", "--quiet"]
+
+
+class Peer(NamedTuple):
+    title: str
+    install: str
+    command: list  # {w}, {b}, {t}: workload, batch, threads
+    largest: int = 10**9  # above this batch it would keep the others waiting for minutes
+
+
+PEERS = {
+    "ours": Peer("ours", "ours", [OURS, "ours", "{w}", "{b}"]),
+    "candle": Peer("candle-nn", "ours", [OURS, "candle", "{w}", "{b}"], 256),
+    "torch": Peer("PyTorch", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}"]),
+    "torch-compile": Peer(
+        "PyTorch, compiled", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}", "--compile"]
+    ),
+    "keras": Peer("Keras", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}"]),
+    "keras-xla": Peer("Keras, XLA", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}", "--xla"]),
+    "burn": Peer("burn", "burn", [BURN, "{w}", "{b}"]),
+}
+
+
+def install(peers: list[str]) -> list[str]:
+    """Builds and installs what these peers need; returns those that can run, and says why the others can't."""
+    failed = set()
+    for what in dict.fromkeys(PEERS[name].install for name in peers):
+        print(f"Setting up {what} ...", file=sys.stderr, flush=True)
+        if not VENV.exists() and what in ("pytorch", "keras"):
+            venv.create(VENV, with_pip=True)
+        command = {
+            "ours": [*CARGO, "--package", "digit-gan", "--example", "bench"],
+            "burn": [*CARGO, "--manifest-path", BENCH / "burn/Cargo.toml"],
+        }.get(what, [PYTHON, "-m", "pip", "install", "--quiet", "--requirement", BENCH / f"requirements-{what}.txt"])
+        done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            print(done.stderr, f"{what} cannot be set up (see above) and is left out.", file=sys.stderr)
+            failed.add(what)
+    return [name for name in peers if PEERS[name].install not in failed]
+
+
+class Running:
+    """A peer at work on one workload; it warms up while this returns."""
+
+    def __init__(self, command: list, threads: int, **fields: object) -> None:
+        number = str(threads)
+        variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "CANDLE_NUM_THREADS")
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [str(part).format(t=threads, **fields) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=os.environ | dict.fromkeys(variables, number),
+            # No library's idea of a thread count matters on a machine that seems to have no more cores.
+            preexec_fn=(lambda: os.sched_setaffinity(0, range(threads))) if hasattr(os, "sched_setaffinity") else None,
+        )
+        ready, parameters, self.description = (*self.line().strip().split(maxsplit=2), "", "")[:3]
+        if ready != "ready":
+            raise self.failure(f"its first line is not `ready` but {ready!r}")
+        self.parameters = int(parameters)
+
+    def ask(self, command: str) -> float:
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return float(self.line())
+
+    def line(self) -> str:
+        line = self.process.stdout.readline()
+        if not line:
+            raise self.failure(f"it ended with status {self.process.wait()}")
+        return line
+
+    def failure(self, reason: str) -> RuntimeError:
+        self.errors.seek(0)
+        last = [line for line in self.errors.read().splitlines() if line.strip()][-1:]
+        return RuntimeError(": ".join([reason, *last]))
+
+    def peak_memory(self) -> float | None:
+        """The largest resident set so far, in MiB; known on Linux."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            return None
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+
+    def stop(self) -> None:
+        try:
+            self.process.stdin.close()
+            self.process.wait(20)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
