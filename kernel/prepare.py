@@ -153,11 +153,12 @@ def fail(line: str) -> None:
     raise SystemExit(f"set-up stopped: {line}")
 
 
-try:
-    main()
-except KeyboardInterrupt:
-    fail("interrupted; the next call goes on from here")
-except OSError as problem:
-    fail(f"{problem}: free some disk space or mend the permissions, then run it again")
-except subprocess.CalledProcessError as problem:
-    fail(f"{' '.join(problem.cmd)}: {problem.stderr.strip()}")
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        fail("interrupted; the next call goes on from here")
+    except OSError as problem:
+        fail(f"{problem}: free some disk space or mend the permissions, then run it again")
+    except subprocess.CalledProcessError as problem:
+        fail(f"{' '.join(problem.cmd)}: {problem.stderr.strip()}")

@@ -1,9 +1,12 @@
 """A Rust kernel under test: starts it as Jupyter does, runs cells, keeps what they showed."""
 
+import contextlib
+import queue
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,11 +48,14 @@ class Kernel:
     def pid(self) -> int:
         return self.manager.provisioner.process.pid
 
+    def variables(self) -> dict[str, str]:
+        """The environment that the launcher gave evcxr."""
+        return psutil.Process(self.pid).environ()
+
     @property
     def workspace(self) -> Path:
         """The private cargo workspace that the launcher chose."""
-        variables = Path(f"/proc/{self.pid}/environ").read_text().split("\0")
-        return Path(next(v for v in variables if v.startswith("EVCXR_TMPDIR=")).partition("=")[2]).parent
+        return Path(self.variables()["EVCXR_TMPDIR"]).parent
 
     def run(self, code: str, timeout: float = 900) -> Shown:
         shown = Shown()
@@ -66,4 +72,7 @@ class Kernel:
         began = time.monotonic()
         self.client.execute_interactive(code, output_hook=keep, timeout=timeout)
         shown.seconds = time.monotonic() - began
+        with contextlib.suppress(queue.Empty):  # stderr may come after the word that the cell has ended
+            while True:
+                keep(self.client.get_iopub_msg(timeout=0.1))
         return shown

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from . import workspace
-from .warm import warm
 
 
 def tool_path() -> str:
@@ -41,6 +40,8 @@ def main() -> None:
     try:
         match sys.argv[1:]:
             case ["warm"]:
+                from .warm import warm  # what it imports would cost every kernel start some tenths of a second
+
                 warm()
             case [connection_file]:
                 start(connection_file)

@@ -107,7 +107,7 @@ def copy_compiled(source: Path, target: Path) -> bool:
                 return False
             held.callback(os.close, descriptor)
         # The cells' own crate is left out; it is compiled for every cell anyway.
-        ignore = shutil.ignore_patterns("ctx-*", "libctx*", "ctx.*", "code_*", "libcode_*", ".cargo-*lock")
+        ignore = shutil.ignore_patterns("ctx-*", "libctx*", "ctx.*", "libcode_*", ".cargo-*lock")
         shutil.copytree(source / "ctx/target", target / "ctx/target", ignore=ignore, copy_function=link_or_copy)
     return True
 
@@ -126,8 +126,9 @@ def reset(workspace: Path, clone: Path) -> None:
     for leftover in (ctx / "src", ctx / ".cargo"):
         shutil.rmtree(leftover, ignore_errors=True)
     for debug in ctx.glob("target/*/debug"):
-        for leftover in (*debug.glob("deps/*code_*"), *debug.glob("incremental/ctx-*"), *debug.glob(".fingerprint/ctx-*")):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        for pattern in ("libcode_*", "incremental/ctx-*", ".fingerprint/ctx-*"):
+            for leftover in debug.glob(pattern):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     crate = json.dumps(str((clone / "crate").resolve()), ensure_ascii=False)  # evcxr resolves links as well
     for package, dependencies in ((ctx, ""), (pin, f"digit-gan = {{ path = {crate} }}")):
         (package / "src").mkdir(parents=True, exist_ok=True)

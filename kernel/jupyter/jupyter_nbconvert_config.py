@@ -4,7 +4,10 @@ evcxr reports success for a cell that panics, whose assertion fails or whose `?`
 text on stderr. So any stderr output of a Rust cell counts as a failure here; the notebooks' own notices go to stdout.
 """
 
-from digit_gan_kernel.failures import check
+from nbconvert.exporters import Exporter
 
 c = get_config()  # noqa: F821, put there by traitlets
-c.ExecutePreprocessor.on_cell_executed = check
+c.Exporter.default_preprocessors = [
+    "digit_gan_kernel.failures.RustExecutePreprocessor" if name.endswith(".ExecutePreprocessor") else name
+    for name in Exporter.default_preprocessors.default()
+]

@@ -1,0 +1,65 @@
+"""The set-up and the launcher stop with one line that says what and how to mend it."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from rust_kernel import ROOT, Kernel
+
+MISSING = {
+    "cargo": (["rustc", "cc"], "https://rustup.rs"),
+    "rustc": (["cargo", "cc"], "https://rustup.rs"),
+    "C linker": (["cargo", "rustc"], "gcc"),
+}
+
+
+def tools(folder, *names: str, rustc: str = "rustc 1.95.0"):
+    """A folder with tools that only tell their version."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(f"#!/bin/sh\necho '{rustc}'\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def set_up(path) -> subprocess.CompletedProcess:
+    environment = {"PATH": str(path), "HOME": str(path), "CARGO_HOME": str(path)}
+    return subprocess.run([sys.executable, ROOT / "kernel/prepare.py"], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_a_missing_tool(what, tmp_path):
+    present, remedy = MISSING[what]
+    done = set_up(tools(tmp_path / "bin", *present))
+    assert done.returncode != 0
+    assert re.fullmatch(rf"set-up stopped: [^\n]*{what} [^\n]*{remedy}[^\n]*\n", done.stdout + done.stderr)
+
+
+def test_an_old_compiler(tmp_path):
+    done = set_up(tools(tmp_path / "bin", "cargo", "rustc", "cc", rustc="rustc 1.80.1 (3f5fd8dd4 2024-08-06)"))
+    assert done.returncode != 0
+    assert re.fullmatch(r"set-up stopped: rustc 1\.80\.1 [^\n]*rustup update[^\n]*\n", done.stdout + done.stderr)
+
+
+def test_pip_and_conda_get_the_same_versions():
+    script = "import runpy; print(*runpy.run_path('kernel/prepare.py', run_name='pins')['python_pins']())"
+    pins = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {pin.split("==")[0] for pin in pins.split()} >= {"jupyterlab", "nbconvert"}
+    installed = subprocess.run([sys.executable, "-m", "pip", "freeze"], capture_output=True, text=True).stdout
+    assert set(pins.split()) <= set(installed.split())
+
+
+def test_the_launcher_names_what_is_missing(tmp_path):
+    environment = {"PATH": "/nowhere", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "kernel")}
+    command = [sys.executable, "-m", "digit_gan_kernel", "connection.json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert re.fullmatch(r"digit-gan kernel: evcxr_jupyter not found: [^\n]*make setup[^\n]*\n", done.stderr)
+
+
+def test_outside_a_clone_it_is_the_stock_kernel(tmp_path):
+    with Kernel(tmp_path) as kernel:
+        assert kernel.run('println!("{}", 6 * 7);').text() == "42"
+        assert "EVCXR_TMPDIR" not in kernel.variables()
