@@ -335,7 +335,7 @@ fn the_summary_counts_what_keras_counts() -> Result<()> {
     assert_eq!((summary.trainable(), summary.other()), (1_489_936, 3_584));
     let text = summary.to_string();
     assert!(
-        text.contains("1,493,520 parameters: 1,489,936 trainable, 3,584 running statistics"),
+        text.contains("1 493 520 parameters: 1 489 936 trainable, 3 584 running statistics"),
         "{text}"
     );
     assert!(

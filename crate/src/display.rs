@@ -7,7 +7,7 @@ use std::fmt;
 
 use candle_core::utils::get_num_threads;
 
-use crate::nn::{Row, Summary};
+use crate::nn::Summary;
 use crate::plot::Figure;
 
 /// What a notebook runs on, with a hint where the kernel compiles for less than full speed.
@@ -73,166 +73,47 @@ impl Figure {
 }
 
 impl Summary {
-    fn table(&self) -> Table {
-        let row = |row: &Row| {
-            let parameters = thousands(row.trainable + row.other);
-            vec![row.layer.clone(), format!("{:?}", row.output), parameters]
-        };
-        let (trainable, other) = (self.trainable(), self.other());
-        let total = thousands(trainable + other);
-        let footer = match other {
-            0 => format!("{total} parameters, all trainable"),
-            _ => format!(
-                "{total} parameters: {} trainable, {} running statistics",
-                thousands(trainable),
-                thousands(other)
-            ),
-        };
-        Table {
-            caption: format!("{}: input {:?}", self.name, self.input),
-            header: ["layer", "output shape", "parameters"]
-                .map(String::from)
-                .into(),
-            rows: self.rows.iter().map(row).collect(),
-            footer: vec![footer],
-        }
-    }
-
-    /// Shows the table.
+    /// Shows the layers as a table.
     pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
+        let (caption, footer) = self.caption();
+        let html = html_table(&caption, &Self::HEADER, &self.cells(), &footer);
+        show(&[("text/html", &html), ("text/plain", &self.to_string())]);
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.table().fmt(f)
-    }
-}
-
-/// 1493520 as 1,493,520.
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
-    let groups = groups.iter().map(|group| String::from_utf8_lossy(group));
-    groups.collect::<Vec<_>>().join(",")
-}
-
-/// A table for a cell: HTML, and aligned text where HTML is not shown. Columns of numbers align right.
-///
-/// ```
-/// use digit_gan::display::Table;
-/// let table = Table {
-///     caption: "generator".into(),
-///     header: vec!["layer".into(), "parameters".into()],
-///     rows: vec![vec!["dense 256".into(), "25,856".into()]],
-///     footer: vec!["25,856 parameters".into()],
-/// };
-/// assert_eq!(
-///     table.to_string(),
-///     "generator\nlayer      parameters\n---------------------\ndense 256      25,856\n---------------------\n25,856 parameters"
-/// );
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
-    pub caption: String,
-    pub header: Vec<String>,
-    /// Cells, one per header; missing ones stay empty.
-    pub rows: Vec<Vec<String>>,
-    /// Lines under the table.
-    pub footer: Vec<String>,
-}
-
-impl Table {
-    /// A `<table>` with caption, head, body and foot; the cells' text is escaped.
-    pub fn html(&self) -> String {
-        let row = |tag: &str, cells: &[String]| {
-            let cells: String = (0..self.header.len())
-                .map(|column| {
-                    let side = if self.is_numeric(column) {
-                        "right"
-                    } else {
-                        "left"
-                    };
-                    let text = escape(cells.get(column).map_or("", String::as_str));
-                    format!("<{tag} style=\"text-align: {side}\">{text}</{tag}>")
-                })
-                .collect();
-            format!("<tr>{cells}</tr>")
+/// A table whose first column is text and whose last is numbers; the text is escaped.
+pub(crate) fn html_table<const COLUMNS: usize>(
+    caption: &str,
+    header: &[&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+    footer: &str,
+) -> String {
+    let row = |tag: &str, cells: Vec<&str>| {
+        let cell = |(column, text): (usize, &str)| {
+            let side = if column + 1 == COLUMNS {
+                "right"
+            } else {
+                "left"
+            };
+            format!(
+                "<{tag} style=\"text-align: {side}\">{}</{tag}>",
+                escape(text)
+            )
         };
-        let body: String = self.rows.iter().map(|cells| row("td", cells)).collect();
-        let width = self.header.len();
-        let foot: String = self
-            .footer
-            .iter()
-            .map(|line| {
-                let line = escape(line);
-                format!("<tr><td colspan=\"{width}\" style=\"text-align: left\">{line}</td></tr>")
-            })
-            .collect();
-        format!(
-            "<table><caption style=\"text-align: left\"><b>{}</b></caption>\
-             <thead>{}</thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table>",
-            escape(&self.caption),
-            row("th", &self.header)
-        )
-    }
-
-    /// Shows the table.
-    pub fn evcxr_display(&self) {
-        show(&[
-            ("text/html", &self.html()),
-            ("text/plain", &self.to_string()),
-        ]);
-    }
-
-    fn is_numeric(&self, column: usize) -> bool {
-        let mut cells = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .peekable();
-        let is_number = |cell: &String| {
-            let digits = cell.replace(',', "");
-            digits.is_empty() || digits.parse::<f64>().is_ok()
-        };
-        cells.peek().is_some() && cells.all(is_number)
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let widths: Vec<usize> = (0..self.header.len())
-            .map(|column| {
-                let cells = self.rows.iter().filter_map(|row| row.get(column));
-                let widest = cells
-                    .chain([&self.header[column]])
-                    .map(|cell| cell.chars().count());
-                widest.max().unwrap_or(0)
-            })
-            .collect();
-        let line = |cells: &[String]| {
-            let cells: Vec<String> = (0..self.header.len())
-                .map(|column| {
-                    let (text, width) = (cells.get(column).map_or("", |cell| cell), widths[column]);
-                    match self.is_numeric(column) {
-                        true => format!("{text:>width$}"),
-                        false => format!("{text:<width$}"),
-                    }
-                })
-                .collect();
-            cells.join("  ").trim_end().to_string()
-        };
-        let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
-        let body = self.rows.iter().map(|cells| line(cells));
-        let lines: Vec<String> = [self.caption.clone(), line(&self.header), rule.clone()]
-            .into_iter()
-            .chain(body)
-            .chain([rule])
-            .chain(self.footer.iter().cloned())
-            .collect();
-        f.write_str(&lines.join("\n"))
-    }
+        let cells: String = cells.into_iter().enumerate().map(cell).collect();
+        format!("<tr>{cells}</tr>")
+    };
+    let body = rows
+        .iter()
+        .map(|cells| row("td", cells.iter().map(String::as_str).collect()));
+    format!(
+        "<table><caption style=\"text-align: left\"><b>{}</b></caption><thead>{}</thead><tbody>{}</tbody>\
+         <tfoot><tr><td colspan=\"{COLUMNS}\" style=\"text-align: left\">{}</td></tr></tfoot></table>",
+        escape(caption),
+        row("th", header.to_vec()),
+        body.collect::<String>(),
+        escape(footer),
+    )
 }
 
 /// Text as it stands between tags and in attributes.

@@ -3,6 +3,8 @@
 //! A digit is a glyph ([`super::glyphs`]) whose points are moved a little, bent, slanted and turned, then drawn with
 //! a round pen and placed as MNIST's digits are: fitted into 20x20 pixels, its centre of mass in the middle.
 
+use std::f32::consts::TAU;
+
 use rand::Rng as _;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -78,7 +80,7 @@ impl Hand {
         Hand {
             jitter: rng.random_range(0.012..0.042),
             bend: [0.035 * normal(rng), 0.035 * normal(rng)],
-            phase: [rng.random_range(0.0..6.28), rng.random_range(0.0..6.28)],
+            phase: [rng.random_range(0.0..TAU), rng.random_range(0.0..TAU)],
             // Rotation times slant; y points down, so that a slant to the right moves the lower part left.
             matrix: [
                 [cos * width, -cos * slant - sin],

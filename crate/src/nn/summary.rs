@@ -1,5 +1,7 @@
 //! The table of a network's layers.
 
+use std::fmt;
+
 use super::Layer;
 
 /// What [`Network::summary`](super::Network::summary) returns: shows itself in a cell and prints as text.
@@ -50,6 +52,49 @@ impl Summary {
     pub fn other(&self) -> usize {
         self.rows.iter().map(|row| row.other).sum()
     }
+
+    /// The title and the sentence under the table.
+    pub(crate) fn caption(&self) -> (String, String) {
+        let title = format!("{}: input {:?}", self.name, self.input);
+        let total = thousands(self.trainable() + self.other());
+        let footer = match self.other() {
+            0 => format!("{total} parameters, all trainable"),
+            other => format!(
+                "{total} parameters: {} trainable, {} running statistics",
+                thousands(self.trainable()),
+                thousands(other)
+            ),
+        };
+        (title, footer)
+    }
+
+    /// The cells of the table: layer, output shape, parameters.
+    pub(crate) fn cells(&self) -> Vec<[String; 3]> {
+        let cells = |row: &Row| {
+            let parameters = thousands(row.trainable + row.other);
+            [row.layer.clone(), format!("{:?}", row.output), parameters]
+        };
+        self.rows.iter().map(cells).collect()
+    }
+
+    pub(crate) const HEADER: [&str; 3] = ["layer", "output", "parameters"];
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let ((title, footer), cells) = (self.caption(), self.cells());
+        let header = Self::HEADER.map(String::from);
+        let width = |i: usize| {
+            let lengths = cells.iter().chain([&header]).map(|row| row[i].len());
+            lengths.max().unwrap_or(0)
+        };
+        let (a, b, c) = (width(0), width(1), width(2));
+        writeln!(f, "{title}")?;
+        for [layer, output, parameters] in [header].iter().chain(&cells) {
+            writeln!(f, "{layer:<a$}  {output:<b$}  {parameters:>c$}")?;
+        }
+        write!(f, "{footer}")
+    }
 }
 
 fn describe(layer: &Layer) -> String {
@@ -80,4 +125,12 @@ fn describe(layer: &Layer) -> String {
         Layer::Dropout { rate } => format!("dropout {rate}"),
         _ => layer.name().into(),
     }
+}
+
+/// 1493520 as 1 493 520.
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
+    let groups = groups.iter().map(|group| String::from_utf8_lossy(group));
+    groups.collect::<Vec<_>>().join(" ")
 }

@@ -40,20 +40,12 @@ pub(crate) fn adam(
             (second, &v),
             (parameter, &(parameter - update)?),
         ] {
-            // `zero_set` and `slice_set` work in place, as the fast path does.
             old.slice_set(&new.detach().contiguous()?, 0, 0)?;
         }
         return Ok(());
     }
     let (b1, b2) = (step.beta1 as f32, step.beta2 as f32);
     let (rate, epsilon) = (rate as f32, epsilon as f32);
-    let update = |(((p, m), v), g): (((&mut [f32], &mut [f32]), &mut [f32]), &[f32])| {
-        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            *m = b1 * *m + (1. - b1) * g;
-            *v = b2 * *v + (1. - b2) * g * g;
-            *p -= rate * *m / (v.sqrt() + epsilon);
-        }
-    };
     read(gradient, |g| {
         write(first, |m| {
             write(second, |v| {
@@ -62,7 +54,13 @@ pub(crate) fn adam(
                         .zip(m.par_chunks_mut(CHUNK))
                         .zip(v.par_chunks_mut(CHUNK))
                         .zip(g.par_chunks(CHUNK))
-                        .for_each(update);
+                        .for_each(|(((p, m), v), g)| {
+                            for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                                *m = b1 * *m + (1. - b1) * g;
+                                *v = b2 * *v + (1. - b2) * g * g;
+                                *p -= rate * *m / (v.sqrt() + epsilon);
+                            }
+                        });
                     Ok(())
                 })
             })

@@ -20,6 +20,9 @@ pub(super) const DENSITY: u32 = 2;
 /// Text and axes, dark grey rather than black.
 pub(super) const INK: RGBColor = RGBColor(38, 38, 38);
 
+/// plotters centres a line of text too high: this much lower, small text stands level with its tick.
+pub(super) const LOWER: i32 = 5 * DENSITY as i32 / 2;
+
 /// Around digits: tells black cells apart on light and on dark pages.
 pub(super) const GUTTER: u8 = 96;
 

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
-use super::canvas::{Area, Canvas, DENSITY, INK, draw, font};
+use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use crate::train::History;
 use crate::{Error, Result};
 
@@ -20,8 +20,8 @@ const NOTE: RGBColor = RGBColor(110, 110, 110);
 /// The running mean spans this part of the run.
 const SMOOTHING: usize = 50;
 
-/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends where
-/// 99% of the steps lie; spikes beyond it are cut off.
+/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends
+/// where all but 2 in 1000 steps lie; spikes beyond it are cut off.
 ///
 /// # Errors
 /// [`Error::Value`] when no step has been recorded, or a loss is not finite.
@@ -93,6 +93,7 @@ fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()
             .y_labels(8)
             .x_label_formatter(&tick)
             .y_label_formatter(&tick)
+            .y_label_offset(LOWER)
             .label_style(font(13 * DENSITY, INK))
             .axis_desc_style(font(15 * DENSITY, INK))
             .axis_style(INK.stroke_width(DENSITY))
@@ -110,8 +111,8 @@ fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()
     for Series { colour, values, .. } in series {
         let pale = colour.mix(0.3).filled();
         for (column, (low, high)) in (0..).zip(envelope(values, columns as usize)) {
-            // One pixel more: a level line stays visible.
-            let corners = [(column, row(high)), (column, row(low) + 1)];
+            // Two pixels at least: a level line stays visible.
+            let corners = [(column, row(high)), (column + 1, row(low) + 2)];
             draw(plot.draw(&Rectangle::new(corners, pale)))?;
         }
     }
@@ -137,21 +138,21 @@ fn legend(area: &Area, series: &[Series]) -> Result<()> {
         let swatch = [(x, middle - 2 * unit), (x + 24 * unit, middle + 2 * unit)];
         draw(area.draw(&Rectangle::new(swatch, colour.filled())))?;
         x += 24 * unit + gap;
-        draw(area.draw(&Text::new(*name, (x, middle), names.clone())))?;
+        draw(area.draw(&Text::new(*name, (x, middle + LOWER), names.clone())))?;
         x += draw(area.estimate_text_size(name, &names))?.0 as i32 + 3 * gap;
     }
     let note = font(12 * DENSITY, NOTE).pos(Pos::new(HPos::Right, VPos::Center));
     let right = WIDTH as i32 - 18 * unit;
     let text = "pale: every step · bold: running mean";
-    draw(area.draw(&Text::new(text, (right, middle), note)))
+    draw(area.draw(&Text::new(text, (right, middle + LOWER), note)))
 }
 
-/// From zero, or below where losses are negative, to above the means and 99% of the steps.
+/// From zero, or below where losses are negative, to above the means and all but 2 in 1000 steps.
 fn y_range(series: &[Series]) -> Range<f64> {
     let mut all: Vec<f32> = series.iter().flat_map(|s| s.values.to_vec()).collect();
     all.sort_by(f32::total_cmp);
     let smooth = || series.iter().flat_map(|s| s.smooth.iter().copied());
-    let cut = all.len() / 100;
+    let cut = all.len() / 500;
     let low = smooth().fold(all[cut], f32::min).min(0.0);
     let high = smooth().fold(all[all.len() - 1 - cut], f32::max).max(low);
     let room = (f64::from(high) - f64::from(low)).max(1e-3) * 0.06;

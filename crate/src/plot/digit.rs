@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
-use super::canvas::{Area, Canvas, DENSITY, INK, draw, font};
+use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use super::samples::{SIDE, grey};
 use crate::{Error, Result};
 
@@ -44,10 +44,7 @@ fn axes(area: &Area) -> Result<()> {
     let (left, top) = (LEFT as i32, TOP as i32);
     let (right, bottom) = ((LEFT + DIGIT) as i32, (TOP + DIGIT) as i32);
     let frame = FRAME as i32;
-    let corners = [
-        (left - frame, top - frame),
-        (right + frame - 1, bottom + frame - 1),
-    ];
+    let corners = [(left - frame, top - frame), (right + frame, bottom + frame)];
     draw(area.draw(&Rectangle::new(corners, INK.filled())))?;
 
     let tick = 5 * DENSITY as i32;
@@ -59,8 +56,8 @@ fn axes(area: &Area) -> Result<()> {
         let offset = (pixel as u32 * SCALE + SCALE / 2) as i32;
         let (x, y) = (left + offset, top + offset);
         let marks = [
-            [(x - frame, bottom), (x, bottom + tick)],
-            [(left - tick, y - frame), (left, y)],
+            [(x - frame, bottom), (x + frame, bottom + tick)],
+            [(left - tick, y - frame), (left, y + frame)],
         ];
         for mark in marks {
             draw(area.draw(&Rectangle::new(mark, INK.filled())))?;
@@ -68,7 +65,7 @@ fn axes(area: &Area) -> Result<()> {
         let number = pixel.to_string();
         let under = (x, bottom + tick + 3 * DENSITY as i32);
         draw(area.draw(&Text::new(number.clone(), under, below.clone())))?;
-        let before = (left - tick - 3 * DENSITY as i32, y);
+        let before = (left - tick - 3 * DENSITY as i32, y + LOWER);
         draw(area.draw(&Text::new(number, before, beside.clone())))?;
     }
 

@@ -2,14 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::display::escape;
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// How a [`Figure`] is encoded.
@@ -65,8 +64,14 @@ impl Figure {
 
     /// One `<img>` element that carries the whole picture.
     pub fn html(&self) -> String {
+        // An animation is stored small; smoothing would blur its enlarged pixels.
+        let rendering = match self.format {
+            Format::Png => "auto",
+            Format::Gif => "pixelated",
+        };
         format!(
-            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto\" \
+            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto; \
+             image-rendering: {rendering}\" \
              src=\"data:image/{};base64,{}\">",
             escape(&self.alt),
             self.width,
@@ -91,15 +96,7 @@ impl Figure {
                 expected.to_uppercase(),
             )));
         }
-        let partial = path.with_extension(format!("{expected}.partial"));
-        let written = File::create(&partial)
-            .and_then(|mut file| file.write_all(&self.bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, path));
-        written.map_err(|source| {
-            // Nothing more can be done about a half-written file that cannot be removed either.
-            let _ = fs::remove_file(&partial);
-            Error::io(path, source)
-        })
+        write_atomically(path, |file| file.write_all(&self.bytes))
     }
 }
 

@@ -5,17 +5,21 @@ use std::borrow::Cow;
 use ::gif::{Encoder, EncodingError, Frame, Repeat};
 use plotters::style::RGBColor;
 
-use super::canvas::{Canvas, GUTTER, font};
+use super::canvas::{Canvas, font};
 use super::grid::Grid;
 use super::samples::{columns_for, grey_snapshots};
 use super::{Figure, Format};
 use crate::train::Snapshot;
 use crate::{Error, Result};
 
-/// Sixteen greys are enough for digits, and half the bytes of 256.
-const GREYS: u8 = 16;
+/// Fifteen greys are enough for digits, and halve the bytes of 256.
+const GREYS: u8 = 15;
+/// The palette's sixteenth entry: what the frame before has shown here stays.
+const UNCHANGED: u8 = GREYS;
 /// Height of the line under the grid.
-const CAPTION: u32 = 24;
+const CAPTION: u32 = 18;
+/// Each pixel is stored once, a third of the bytes of storing it four times, and shown this many times wider.
+const ZOOM: u32 = 2;
 /// The whole run plays in about this many hundredths of a second.
 const RUN: usize = 900;
 const LAST_FRAME: u16 = 250;
@@ -29,8 +33,8 @@ const LAST_FRAME: u16 = 250;
 pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     let frames = grey_snapshots(snapshots, "training_gif")?;
     let count = frames[0].1.len();
-    let mut grid = Grid::new(count, columns_for(columns, count, "training_gif")?);
-    grid.scale = grid.scale.min(2);
+    let columns = columns_for(columns, count, "training_gif")?;
+    let grid = Grid::new(count, columns).with_scale(1);
     let (width, height) = (grid.width(), grid.height() + CAPTION);
     let (Ok(gif_width), Ok(gif_height)) = (u16::try_from(width), u16::try_from(height)) else {
         return Err(Error::Value(format!(
@@ -38,32 +42,32 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
         )));
     };
 
-    let palette: Vec<u8> = (0..GREYS)
-        .flat_map(|i| [i * (255 / (GREYS - 1)); 3])
-        .collect();
     let mut bytes = Vec::new();
-    let mut encoder = encoded(Encoder::new(&mut bytes, gif_width, gif_height, &palette))?;
+    let mut encoder = encoded(Encoder::new(&mut bytes, gif_width, gif_height, &palette()))?;
     encoded(encoder.set_repeat(Repeat::Infinite))?;
     let delay = (RUN / frames.len()).clamp(8, 50) as u16;
+    let mut shown = Vec::new();
     for (i, (epoch, digits)) in frames.iter().enumerate() {
-        let mut canvas = Canvas::new(width, height, GUTTER);
+        let mut canvas = Canvas::new(width, height, 0);
         grid.draw(&mut canvas, 0, 0, digits);
-        canvas.fill(0, grid.height(), width, CAPTION, 0);
-        let style = font(17, RGBColor(255, 255, 255));
+        let style = font(15, RGBColor(255, 255, 255));
         canvas.text(
             width / 2,
-            grid.height() + 4,
+            grid.height() + 3,
             &format!("epoch {epoch}"),
             style,
         )?;
+        let pixels: Vec<u8> = canvas.grey().map(palette_index).collect();
         let is_last = i + 1 == frames.len();
         encoded(encoder.write_frame(&Frame {
             width: gif_width,
             height: gif_height,
             delay: if is_last { LAST_FRAME } else { delay },
-            buffer: Cow::Owned(canvas.grey().map(palette_index).collect()),
+            transparent: Some(UNCHANGED),
+            buffer: Cow::Owned(changes(&shown, &pixels)),
             ..Frame::default()
         }))?;
+        shown = pixels;
     }
     drop(encoder); // writes the trailer
     let (first, last) = (frames[0].0, frames[frames.len() - 1].0);
@@ -71,12 +75,28 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
         "Animation: {count} generated digits {} from the same noise, epoch {first} to {last}.",
         grid.words()
     );
-    Ok(Figure::new(bytes, Format::Gif, alt, width))
+    Ok(Figure::new(bytes, Format::Gif, alt, ZOOM * width))
+}
+
+fn palette() -> Vec<u8> {
+    let grey = |i: u8| (f32::from(i) / f32::from(GREYS - 1) * 255.0).round() as u8;
+    (0..GREYS)
+        .map(grey)
+        .chain([0])
+        .flat_map(|grey| [grey; 3])
+        .collect()
 }
 
 /// The nearest grey of the palette.
 fn palette_index(grey: u8) -> u8 {
     (f32::from(grey) / 255.0 * f32::from(GREYS - 1)).round() as u8
+}
+
+/// `pixels` where they differ from those shown, if any are.
+fn changes(shown: &[u8], pixels: &[u8]) -> Vec<u8> {
+    let shown = shown.iter().copied().chain(std::iter::repeat(UNCHANGED));
+    let change = |(&new, old): (&u8, u8)| if new == old { UNCHANGED } else { new };
+    pixels.iter().zip(shown).map(change).collect()
 }
 
 fn encoded<T>(result: std::result::Result<T, EncodingError>) -> Result<T> {

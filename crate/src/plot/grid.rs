@@ -39,7 +39,7 @@ pub fn sample_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
         digits.len(),
         columns_for(columns, digits.len(), "sample_grid")?,
     );
-    let mut canvas = Canvas::new(grid.width(), grid.height(), GUTTER);
+    let mut canvas = Canvas::new(grid.width(), grid.height(), 0);
     grid.draw(&mut canvas, 0, 0, &digits);
     let samples = match digits.len() {
         1 => "1 generated digit".to_string(),
@@ -61,10 +61,7 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     let frames = grey_snapshots(&chosen, "epoch_grids")?;
     let columns = columns_for(columns, frames[0].1.len(), "epoch_grids")?;
     let across = frames.len() * columns;
-    let grid = Grid {
-        scale: scale_for(across),
-        ..Grid::new(frames[0].1.len(), columns)
-    };
+    let grid = Grid::new(frames[0].1.len(), columns).with_scale(scale_for(across));
     let (space, title) = (12 * DENSITY, 22 * DENSITY);
     let width = frames.len() as u32 * (grid.width() + space) + space;
     let mut canvas = Canvas::new(width, title + grid.height() + space, 255);
@@ -73,7 +70,6 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
         let middle = left + grid.width() / 2;
         let style = font(14 * DENSITY, INK);
         canvas.text(middle, 5 * DENSITY, &format!("epoch {epoch}"), style)?;
-        canvas.fill(left, title, grid.width(), grid.height(), GUTTER);
         grid.draw(&mut canvas, left, title, digits);
     }
     let epochs: Vec<String> = frames.iter().map(|(epoch, _)| epoch.to_string()).collect();
@@ -87,7 +83,7 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
 
 fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figure> {
     let scale = scale_for(columns).min(3);
-    let (side, space, label) = (SIDE as u32 * scale, 6 * DENSITY, 18 * DENSITY);
+    let (side, space, label) = (SIDE as u32 * scale, 6 * DENSITY, 20 * DENSITY);
     let (cell, row) = (side + space, label + side + space / 2);
     let rows = images.len().div_ceil(columns) as u32;
     let mut canvas = Canvas::new(columns as u32 * cell + space, rows * row + space / 2, 255);
@@ -97,7 +93,7 @@ fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figu
         let style = font(13 * DENSITY, INK);
         canvas.text(
             left + side / 2,
-            top + 4 * DENSITY,
+            top + 10 * DENSITY,
             &digit.to_string(),
             style,
         )?;
@@ -115,7 +111,7 @@ fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figu
 pub(super) struct Grid {
     count: usize,
     columns: usize,
-    pub scale: u32,
+    scale: u32,
 }
 
 impl Grid {
@@ -127,6 +123,10 @@ impl Grid {
         }
     }
 
+    pub fn with_scale(self, scale: u32) -> Self {
+        Grid { scale, ..self }
+    }
+
     pub fn width(&self) -> u32 {
         self.gap() + self.columns as u32 * self.cell()
     }
@@ -135,9 +135,12 @@ impl Grid {
         self.gap() + self.rows() as u32 * self.cell()
     }
 
-    /// Draws the digits with the grid's corner at (left, top), onto what fills the gaps.
+    /// Draws the grid with its corner at (left, top); cells without a digit stay black.
     pub fn draw(&self, canvas: &mut Canvas, left: u32, top: u32, digits: &[Grey]) {
-        for (i, digit) in digits.iter().enumerate() {
+        canvas.fill(left, top, self.width(), self.height(), GUTTER);
+        let blank = vec![0; SIDE * SIDE];
+        let digits = digits.iter().chain(std::iter::repeat(&blank));
+        for (i, digit) in digits.take(self.rows() * self.columns).enumerate() {
             let x = left + self.gap() + (i % self.columns) as u32 * self.cell();
             let y = top + self.gap() + (i / self.columns) as u32 * self.cell();
             canvas.digit(x, y, self.scale, digit);
