@@ -22,6 +22,7 @@ CARGO_BIN = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin"
 # The newest evcxr_jupyter that a compiler can build, and the oldest that the notebooks are tested with.
 EVCXR = (((1, 95), "0.22.0"), ((1, 88), "0.21.1"))
 NEEDED_GIB = 6
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> None:
@@ -31,7 +32,9 @@ def main() -> None:
     rustc = check_tools()
     install_python_tools(tests)
     install_evcxr(rustc)
-    if not tests:
+    if tests:
+        install_browser()
+    else:
         fetch_mnist()
     compile_dependencies()
 
@@ -111,6 +114,21 @@ def fetch_mnist() -> None:
     command = ["cargo", "run", "--quiet", "--release", "--features", "fetch", "--bin", "fetch-mnist"]
     if subprocess.run(command).returncode != 0:
         say(f"no MNIST: the fetch failed (see above); {without}")
+
+
+def install_browser() -> None:
+    """Chromium for the test in JupyterLab, which is skipped without it."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        say(f"no browser ({', '.join(BROWSERS)}): the test in JupyterLab will be skipped")
+        return
+    say("installing Chromium for the test in JupyterLab")
+    quietly = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+        if subprocess.run(command, **quietly).returncode != 0:
+            say(f"`{' '.join(command)}` failed: the test in JupyterLab will be skipped")
+            return
 
 
 def compile_dependencies() -> None:
