@@ -38,6 +38,10 @@ codegen-units = 16
 incremental = true
 panic = "unwind"
 rpath = true
+
+# Incremental compilation leaves out the optimisation across a crate's parts that a release build has.
+[profile.dev.package.digit-gan]
+incremental = false
 """
 PACKAGE = '[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2024"\n[dependencies]\n{dependencies}\n'
 KEPT_FREE = 3  # workspaces kept for kernels to come; more pile up only after many kernels at once
