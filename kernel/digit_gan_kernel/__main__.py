@@ -26,7 +26,16 @@ def start(connection_file: str) -> None:
         private, descriptor = workspace.acquire(clone, Path(evcxr))
         os.set_inheritable(descriptor, True)
         os.environ["EVCXR_TMPDIR"] = str((private / "ctx").resolve())
+        find_standard_library()
     os.execv(evcxr, [evcxr, "--control_file", connection_file])
+
+
+def find_standard_library() -> None:
+    """Tells the loader where Rust's libstd lies: the relative run path in a cell's library does not, when workspace
+    and toolchain share a parent folder, for rustc reckons it from deps/, one folder below where evcxr loads from."""
+    libraries = subprocess.run(["rustc", "--print", "target-libdir"], capture_output=True, text=True, check=True).stdout
+    name = "DYLD_FALLBACK_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+    os.environ[name] = os.pathsep.join(filter(None, (libraries.strip(), os.environ.get(name))))
 
 
 def find(tool: str, remedy: str) -> str:
