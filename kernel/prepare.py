@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 CARGO_BIN = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin"
-# Compiler and the evcxr_jupyter that fits it: 0.22 needs 1.95, where 0.21 infers no types any more (it reads 1.94).
-EVCXR = (((1, 95), "0.22.0"), ((1, 88), "0.21.1"))
+# Compiler and the evcxr_jupyter that fits it: 0.22 needs 1.95, with which 0.21 infers no types; candle needs 1.94.
+EVCXR = (((1, 95), "0.22.0"), ((1, 94), "0.21.1"))
 NEEDED_GIB = 6
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from digit_gan_kernel.__main__ import tool_path
 from digit_gan_kernel.workspace import pool_of
 from rust_kernel import ROOT, Kernel
 
@@ -69,6 +70,16 @@ def test_a_clone_whose_path_has_a_space(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/a reader")
     with pytest.raises(SystemExit, match="move"):
         pool_of(tmp_path / "my clone")
+
+
+def test_the_compiler_of_a_conda_environment_comes_before_rustup(tmp_path, monkeypatch):
+    rustup, conda = tools(tmp_path / "rustup", "rustup", "rustc"), tools(tmp_path / "conda", "rustc")
+    monkeypatch.setenv("PATH", str(rustup))
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(conda / "python"))
+    assert str(rustup) not in tool_path()
+    (conda / "rustc").unlink()
+    assert str(rustup) in tool_path()
 
 
 def test_outside_a_clone_it_is_the_stock_kernel(tmp_path):

@@ -11,9 +11,14 @@ from . import workspace
 
 def tool_path() -> str:
     """Where tools are looked for: the environment of this Python first, although Jupyter may have been started
-    without activating it; cargo's folder last."""
+    without activating it; cargo's folder last. evcxr would rather ask rustup than take the `rustc` of a conda
+    environment, so rustup is hidden from it there."""
+    own = Path(sys.executable).parent
     cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), str(cargo_home / "bin")])
+    folders = [own, *map(Path, os.environ.get("PATH", os.defpath).split(os.pathsep)), cargo_home / "bin"]
+    if (own / "rustc").exists():
+        folders = [folder for folder in folders if not (folder / "rustup").exists()]
+    return os.pathsep.join(map(str, folders))
 
 
 def start(connection_file: str) -> None:
@@ -62,4 +67,5 @@ def main() -> None:
         raise SystemExit(f"digit-gan kernel: {error}: {error.stderr.strip()}")
 
 
-main()
+if __name__ == "__main__":
+    main()
