@@ -5,13 +5,16 @@ VENV_PYTHON = .venv/bin/python
 # Notebooks run in their own folder, so a relative MNIST_DIR has to become absolute first.
 ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exit 1; export MNIST_DIR; fi;
 
-.PHONY: notebooks lab test bench bench-kernel setup setup-tests clean
+.PHONY: notebooks lab mnist test bench bench-kernel setup setup-tests clean
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=2 shortens it."
 	@$(ENV) $(VENV_PYTHON) -m nbconvert --to notebook --execute --output-dir out notebooks/*.ipynb
 	@$(VENV_PYTHON) -m nbconvert --to html --output-dir out out/*.ipynb
 	@echo "The notebooks with their outputs, as .ipynb and .html: $$PWD/out"
+
+mnist:  ## fetch MNIST into data/mnist
+	cargo run --quiet --release --features fetch --bin fetch-mnist
 
 lab: setup  ## JupyterLab with the Rust kernel
 	@$(ENV) $(VENV_PYTHON) -m jupyterlab notebooks

@@ -6,14 +6,13 @@ turn, for several rounds; what is shown are medians. See README.md for what a st
 
 import argparse
 import datetime
-import os
 import platform
 import statistics
 import sys
 import time
 from pathlib import Path
 
-from peers import BENCH, OURS, PEERS, Running, install
+from peers import BENCH, OURS, PEERS, Running, cores, install
 from workloads import LATENT, WORKLOADS, parameters, step_products
 
 SAMPLES = 10_000
@@ -24,16 +23,19 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--batches", nargs="+", type=int, default=[16, 64, 256, 1024])
-    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, os.cpu_count() or 1}, reverse=True))
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, len(cores())}, reverse=True))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of work for each peer in a round")
     parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
+    parser.add_argument("--soak", action="store_true", help="only this: our memory over 10,000 steps of W1")
     parser.add_argument("--output", type=Path, help="Markdown file for the tables; a full run's is bench/RESULTS.md")
     options = parser.parse_args()
     if options.quick:
         options.batches, options.threads, options.rounds, options.seconds = [64], options.threads[:1], 3, 0.5
     elif not options.output and len(sys.argv) == 1:
         options.output = BENCH / "RESULTS.md"
+    if options.soak:
+        return soak()
     peers = install(options.peers)
     results, versions = [], {}
     for threads in options.threads:
@@ -90,7 +92,7 @@ def measure(name: str, batch: int, threads: int, peers: list, options: argparse.
                 time.sleep(0.1)  # its threads stop spinning
         result.gemm = statistics.median(rates) * 1e9
         result.step = {peer: statistics.median(seconds) for peer, seconds in times.items()}
-        result.memory = {peer: process.peak_memory() for peer, process in running.items()}
+        result.memory = {peer: process.memory() for peer, process in running.items()}
         if batch == 64:
             result.generation = generation(running, options)
     finally:
@@ -128,6 +130,15 @@ def generation(running: dict[str, Running], options: argparse.Namespace) -> dict
             times[peer].append(running[peer].ask(f"generate {SAMPLES} {best[peer]}"))
             time.sleep(0.1)
     return {peer: SAMPLES / statistics.median(seconds) for peer, seconds in times.items()}
+
+
+def soak() -> None:
+    install(["ours"])
+    process = Running(PEERS["ours"].command, len(cores()), w="W1", b=64)
+    for steps in range(1000, 10_001, 1000):
+        process.ask("step 1000")
+        print(f"{steps:6} steps: {process.memory('VmRSS'):.1f} MiB", flush=True)
+    process.stop()
 
 
 def rotated(running: dict, turn: int) -> list:
@@ -180,7 +191,7 @@ def machine() -> str:
         lines = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = lines[0] if lines else model
         model += ", AVX-512" if "avx512f" in cpuinfo.read_text() else ""
-    return f"{os.cpu_count()} cores ({model}), {platform.system()}"
+    return f"{len(cores())} cores ({model}), {platform.system()}"
 
 
 if __name__ == "__main__":

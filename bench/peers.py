@@ -55,6 +55,16 @@ def install(peers: list[str]) -> list[str]:
     return [name for name in peers if PEERS[name].install not in failed]
 
 
+def cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def pin(threads: int) -> None:
+    """No library's idea of a thread count matters on a machine that seems to have no more cores."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores()[:threads])
+
+
 class Running:
     """A peer at work on one workload; it warms up while this returns."""
 
@@ -69,8 +79,7 @@ class Running:
             stderr=self.errors,
             text=True,
             env=os.environ | dict.fromkeys(variables, number),
-            # No library's idea of a thread count matters on a machine that seems to have no more cores.
-            preexec_fn=(lambda: os.sched_setaffinity(0, range(threads))) if hasattr(os, "sched_setaffinity") else None,
+            preexec_fn=lambda: pin(threads),
         )
         ready, parameters, self.description = (*self.line().strip().split(maxsplit=2), "", "")[:3]
         if ready != "ready":
@@ -93,13 +102,13 @@ class Running:
         last = [line for line in self.errors.read().splitlines() if line.strip()][-1:]
         return RuntimeError(": ".join([reason, *last]))
 
-    def peak_memory(self) -> float | None:
-        """The largest resident set so far, in MiB; known on Linux."""
+    def memory(self, which: str = "VmHWM") -> float | None:
+        """The largest resident set so far, or with "VmRSS" the present one, in MiB; known on Linux."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
             return None
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 1024
+        line = next(line for line in status.read_text().splitlines() if line.startswith(which))
+        return int(line.split()[1]) / 1024
 
     def stop(self) -> None:
         try:

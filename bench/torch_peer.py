@@ -75,6 +75,6 @@ def samples(count: int) -> Tensor:
 
 
 if options.compile:
-    samples = torch.compile(samples)
+    samples = torch.compile(samples, dynamic=False)
 parameters = sum(parameter.numel() for network in (generator, discriminator) for parameter in network.parameters())
 peer.serve(f"PyTorch {torch.__version__.split('+')[0]}", parameters, step, generate)

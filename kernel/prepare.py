@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 CARGO_BIN = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin"
-# The newest evcxr_jupyter that a compiler can build, and the oldest that the notebooks are tested with.
-EVCXR = (((1, 95), "0.22.0"), ((1, 88), "0.21.1"))
+# Compiler and the evcxr_jupyter that fits it: 0.22 needs 1.95, with which 0.21 infers no types; candle needs 1.94.
+EVCXR = (((1, 95), "0.22.0"), ((1, 94), "0.21.1"))
 NEEDED_GIB = 6
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main() -> None:
@@ -31,7 +32,9 @@ def main() -> None:
     rustc = check_tools()
     install_python_tools(tests)
     install_evcxr(rustc)
-    if not tests:
+    if tests:
+        install_browser()
+    else:
         fetch_mnist()
     compile_dependencies()
 
@@ -84,12 +87,12 @@ def python_pins() -> list[str]:
 
 
 def install_evcxr(rustc: tuple[int, int]) -> None:
-    if shutil.which("evcxr_jupyter"):
-        installed = re.search(r"^evcxr_jupyter v(\d+)\.(\d+)", output("cargo", "install", "--list"), re.M)
-        # Not listed: it comes from a package manager or was put there by hand, and is taken as it is.
-        if installed is None or tuple(map(int, installed.groups())) >= (0, 21):
-            return
     version = next(version for needed, version in EVCXR if rustc >= needed)
+    if shutil.which("evcxr_jupyter"):
+        installed = re.search(r"^evcxr_jupyter v([\d.]+)", output("cargo", "install", "--list"), re.M)
+        # Not listed: it comes from a package manager or was put there by hand, and is taken as it is.
+        if installed is None or numbers(installed[1]) >= numbers(version):
+            return
     say(f"installing evcxr_jupyter {version}: takes about 9 minutes on 2 cores")
     # Without --locked it does not compile: its rust-analyzer crates do not fit the newest salsa.
     run(["cargo", "install", "--quiet", "--locked", "--force", f"evcxr_jupyter@{version}"],
@@ -113,6 +116,21 @@ def fetch_mnist() -> None:
         say(f"no MNIST: the fetch failed (see above); {without}")
 
 
+def install_browser() -> None:
+    """Chromium for the test in JupyterLab, which is skipped without it."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        say(f"no browser ({', '.join(BROWSERS)}): the test in JupyterLab will be skipped")
+        return
+    say("installing Chromium for the test in JupyterLab")
+    quietly = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]):
+        if subprocess.run(command, **quietly).returncode != 0:
+            say(f"`{' '.join(command)}` failed: the test in JupyterLab will be skipped")
+            return
+
+
 def compile_dependencies() -> None:
     done, content = stamp("compiled"), digest(ROOT / "Cargo.lock") + output("rustc", "--version")
     if done.exists() and done.read_text() == content:
@@ -121,6 +139,10 @@ def compile_dependencies() -> None:
     run([VENV_PYTHON, "-m", "digit_gan_kernel", "warm"], "the kernel does not start: see above")
     done.parent.mkdir(parents=True, exist_ok=True)
     done.write_text(content)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def stamp(step: str) -> Path:

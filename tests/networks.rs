@@ -1,6 +1,7 @@
 //! Networks, losses and the optimizer against independent references: candle-nn's layers, finite differences,
 //! and numbers worked out elsewhere.
 
+use digit_gan::candle::backprop::GradStore;
 use digit_gan::candle::{DType, Device, ModuleT, Result as CandleResult, Tensor, Var};
 use digit_gan::candle_nn::{self, Optimizer, VarBuilder, VarMap, ops::leaky_relu};
 use digit_gan::loss::bce;
@@ -31,21 +32,14 @@ fn message<T>(result: Result<T>) -> String {
     }
 }
 
-/// A random network output's gradients: of the input and of all parameters, for the loss sum(y * weights).
-fn gradients(y: &Tensor, weights: &Tensor, of: &[&Var]) -> Vec<Tensor> {
-    let grads = (y * weights)
-        .unwrap()
-        .sum_all()
-        .unwrap()
-        .backward()
-        .unwrap();
-    let of = of.iter();
-    of.map(|var| grads.get(var).expect("a gradient").clone())
-        .collect()
+/// The gradients of sum(y * weights).
+fn backward(y: &Tensor, weights: &Tensor) -> GradStore {
+    let loss = (y * weights).unwrap().sum_all().unwrap();
+    loss.backward().unwrap()
 }
 
-/// Builds one layer and checks output and all gradients, in training mode, against a reference given the
-/// layer's own parameters.
+/// Builds one layer and checks its output and all gradients, in training mode, against a reference that is given the
+/// layer's own parameters; once as computed by the fast path and once by candle's ops.
 fn check_layer(
     layer: Layer,
     batch: &[usize],
@@ -56,42 +50,40 @@ fn check_layer(
         .layer(layer.clone())
         .build(&rng)
         .unwrap();
-    let parameters = network.parameters();
-    for (_, var) in &parameters {
-        // Away from the initial zeros and ones, which hide mistakes.
-        var.set(&rng.uniform(var.shape(), -1., 1.).unwrap())
-            .unwrap();
-    }
+    randomise(&network, &rng);
     let x = Var::from_tensor(&rng.normal(batch).unwrap()).unwrap();
-    let y = network.train(&x).unwrap();
-    let own: Vec<Var> = parameters
-        .iter()
-        .map(|(_, v)| Var::from_tensor(&v.copy().unwrap()).unwrap())
+    let parameters = network.parameters().unwrap();
+    let own: Vec<Var> = (parameters.iter())
+        .map(|(_, values)| Var::from_tensor(values).unwrap())
         .collect();
-    let theirs: Vec<Tensor> = own.iter().map(|var| var.as_tensor().clone()).collect();
-    let x2 = Var::from_tensor(&x.copy().unwrap()).unwrap();
-    let expected = reference(&x2, &theirs).unwrap();
-    assert!(
-        distance(&y, &expected) < 1e-5,
-        "{layer:?} forward on {batch:?}"
-    );
+    let tensors: Vec<Tensor> = own.iter().map(|var| var.as_tensor().clone()).collect();
+    let expected = reference(&x, &tensors).unwrap();
+    let weights = rng.normal(expected.shape()).unwrap();
+    let expected_grads = backward(&expected, &weights);
+    for (path, network) in [
+        ("fast", network.clone()),
+        ("candle", network.in_candle_ops()),
+    ] {
+        let context = format!("{path} {layer:?} on {batch:?}");
+        let y = network.train(&x).unwrap();
+        assert!(distance(&y, &expected) < 1e-5, "{context}: forward");
+        let grads = backward(&y, &weights);
+        let dx = distance(grads.get(&x).unwrap(), expected_grads.get(&x).unwrap());
+        assert!(dx < 2e-5, "{context}: gradient of the input is off by {dx}");
+        let gradients = network.gradients(&grads).unwrap();
+        assert_eq!(gradients.len(), own.len());
+        for ((name, gradient), var) in gradients.iter().zip(&own) {
+            let off = distance(gradient, expected_grads.get(var).unwrap());
+            assert!(off < 2e-5, "{context}: gradient of {name} is off by {off}");
+        }
+    }
+}
 
-    let weights = rng.normal(y.shape()).unwrap();
-    let vars: Vec<&Var> = [&x]
-        .into_iter()
-        .chain(parameters.iter().map(|(_, v)| v))
-        .collect();
-    let vars2: Vec<&Var> = [&x2].into_iter().chain(&own).collect();
-    let (ours, references) = (
-        gradients(&y, &weights, &vars),
-        gradients(&expected, &weights, &vars2),
-    );
-    for (i, (a, b)) in ours.iter().zip(&references).enumerate() {
-        assert!(
-            distance(a, b) < 2e-5,
-            "{layer:?} gradient {i} on {batch:?}: {}",
-            distance(a, b)
-        );
+/// Moves all parameters away from the initial zeros and ones, which hide mistakes.
+fn randomise(network: &Network, rng: &Rng) {
+    for (name, values) in network.parameters().unwrap() {
+        let values = rng.uniform(values.shape(), -1., 1.).unwrap();
+        network.set(&name, &values).unwrap();
     }
 }
 
@@ -203,9 +195,10 @@ fn transposed_convolution_is_the_gradient_of_a_convolution() -> Result<()> {
         let x = rng.normal((2, 3, 4, 4))?;
         let y = network.eval(&x)?;
         let image = Var::from_tensor(&Tensor::zeros(y.shape(), DType::F32, &Device::Cpu)?)?;
-        let weight = network.parameters()[0].1.as_detached_tensor(); // (3, 2, k, k)
-        let down = image.conv2d(&weight, padding, stride, 1, 1)?;
-        let expected = &gradients(&down, &x, &[&image])[0];
+        let weight = &network.parameters()?[0].1; // (3, 2, k, k)
+        let down = image.conv2d(weight, padding, stride, 1, 1)?;
+        let grads = backward(&down, &x);
+        let expected = grads.get(&image).unwrap();
         assert!(
             distance(&y, expected) < 1e-5,
             "kernel {kernel} stride {stride}"
@@ -262,17 +255,18 @@ fn gradients_of_whole_networks_agree_with_finite_differences() -> Result<()> {
                 .sum_all()?
                 .to_scalar()?)
         };
-        let grads = (network.train(&x)? * &weights)?.sum_all()?.backward()?;
-        for (name, var) in network.parameters() {
-            let gradient = grads.get(&var).expect("a gradient").copy()?;
-            let direction = rng.normal(var.shape())?;
-            let (start, step) = (var.copy()?.detach(), 1e-3);
+        let grads = backward(&network.train(&x)?, &weights);
+        for ((name, start), (_, gradient)) in
+            network.parameters()?.iter().zip(network.gradients(&grads)?)
+        {
+            let direction = rng.normal(start.shape())?;
+            let step = 1e-3;
             let moved = |sign: f64| -> Result<f64> {
-                var.set(&(&start + (&direction * (sign * step))?)?)?;
+                network.set(name, &(start + (&direction * (sign * step))?)?)?;
                 loss()
             };
             let numeric = (moved(1.)? - moved(-1.)?) / (2. * step);
-            var.set(&start)?;
+            network.set(name, start)?;
             let analytic: f32 = (gradient * direction)?.sum_all()?.to_scalar()?;
             let error = (numeric - analytic as f64).abs() / numeric.abs().max(1.);
             assert!(
@@ -397,7 +391,8 @@ fn dropout_drops_in_training_only() -> Result<()> {
     let y = values(&network.train(&x)?);
     let dropped = y.iter().filter(|&&y| y == 0.).count() as f64 / 1e5;
     assert!((dropped - 0.3).abs() < 0.01, "{dropped}");
-    assert!(y.iter().all(|&y| y == 0. || (y - 1. / 0.7).abs() < 1e-6));
+    // Drawn in 65536ths.
+    assert!(y.iter().all(|&y| y == 0. || (y - 1. / 0.7).abs() < 1e-4));
     assert_ne!(y, values(&network.train(&x)?), "a fresh mask each time");
     Ok(())
 }
@@ -419,12 +414,10 @@ fn a_frozen_network_passes_gradients_and_keeps_everything_else() -> Result<()> {
     let fake = generator.train(&z)?;
     let loss = bce(&discriminator.frozen().train(&fake)?, 1.0)?;
     let grads = loss.backward()?;
-    for (name, var) in discriminator.parameters() {
-        assert!(
-            grads.get(&var).is_none(),
-            "{name} of the frozen discriminator got a gradient"
-        );
-    }
+    assert!(
+        discriminator.gradients(&grads)?.is_empty(),
+        "the frozen discriminator got gradients"
+    );
     assert_eq!(
         values(&discriminator.eval(&probe)?),
         before,
@@ -432,12 +425,13 @@ fn a_frozen_network_passes_gradients_and_keeps_everything_else() -> Result<()> {
     );
     // The generator's gradients are those that it gets through the unfrozen discriminator.
     let reference = bce(&discriminator.train(&fake)?, 1.0)?.backward()?;
-    for (name, var) in generator.parameters() {
-        assert_eq!(
-            values(grads.get(&var).unwrap()),
-            values(reference.get(&var).unwrap()),
-            "{name}"
-        );
+    let (ours, theirs) = (
+        generator.gradients(&grads)?,
+        generator.gradients(&reference)?,
+    );
+    assert_eq!(ours.len(), 2);
+    for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        assert_eq!(values(ours), values(theirs), "{name}");
     }
     assert_ne!(
         values(&discriminator.eval(&probe)?),
@@ -490,9 +484,9 @@ fn adam_agrees_with_candle_nn() -> Result<()> {
         .dense(7)
         .build(&rng)?;
     let copies: Vec<Var> = network
-        .parameters()
+        .parameters()?
         .iter()
-        .map(|(_, v)| Var::from_tensor(&v.copy()?))
+        .map(|(_, values)| Var::from_tensor(values))
         .collect::<CandleResult<_>>()?;
     let params = candle_nn::ParamsAdamW {
         lr: 1e-2,
@@ -509,7 +503,7 @@ fn adam_agrees_with_candle_nn() -> Result<()> {
         let y = h.matmul(&copies[2])?.broadcast_add(&copies[3])?;
         reference.backward_step(&y.sqr()?.mean_all()?)?;
     }
-    for ((name, ours), theirs) in network.parameters().iter().zip(&copies) {
+    for ((name, ours), theirs) in network.parameters()?.iter().zip(&copies) {
         assert!(
             distance(ours, theirs) < 1e-4,
             "{name}: {}",
@@ -568,13 +562,8 @@ fn short_run(seed: u64) -> Result<Vec<f32>> {
         g_adam.step(&g_loss)?;
         left.extend([d_loss.to_scalar::<f32>()?, g_loss.to_scalar::<f32>()?]);
     }
-    for (_, var) in generator
-        .parameters()
-        .iter()
-        .chain(&discriminator.parameters())
-    {
-        left.extend(values(var));
-    }
+    left.extend(values(generator.variable()));
+    left.extend(values(discriminator.variable()));
     Ok(left)
 }
 
@@ -762,9 +751,7 @@ fn training_goes_on_where_it_stopped() -> Result<()> {
     resumed.restore(&weights)?;
     adam.restore(&moments)?;
     run(&resumed, &mut adam, &data, 5)?;
-    for ((name, a), (_, b)) in network.parameters().iter().zip(&resumed.parameters()) {
-        assert_eq!(values(a), values(b), "{name}");
-    }
+    assert_eq!(values(network.variable()), values(resumed.variable()));
     assert!(message(adam.restore(&weights)).contains("holds no number of steps"));
     Ok(())
 }

@@ -10,6 +10,7 @@ import psutil
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # kernel/prepare.py looks for the same
 DEP = ':dep digit-gan = { path = "../crate" }'
 PRELUDE = f"{DEP}\nuse digit_gan::prelude::*;"
 

@@ -8,22 +8,26 @@ import sys
 import time
 import urllib.request
 
+import nbformat
 import pytest
-from rust_kernel import ROOT
+from rust_kernel import BROWSERS, ROOT
 
 NOTEBOOK = ROOT / "notebooks" / "01_digit_gan.ipynb"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab on a copy of the notebook, so that its saving leaves the clone alone; gives its address."""
+    """JupyterLab on a copy of the notebook without outputs; gives its address."""
     folder = ROOT / "target" / "test-lab"  # inside the clone, one level deep: `:dep` says ../crate
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    text = NOTEBOOK.read_text().replace("../crate", "../../crate")
-    (folder / NOTEBOOK.name).write_text(text)
+    notebook = nbformat.read(NOTEBOOK, 4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('"../crate"', '"../../crate"')
+        cell.get("outputs", []).clear()
+    nbformat.write(notebook, folder / NOTEBOOK.name)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -61,9 +65,7 @@ def test_run_all_cells_shows_the_summary_and_figures(lab):
         browser = playwright.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 4000})
         page.goto(f"{lab}/lab/tree/{NOTEBOOK.name}?reset")
-        page.get_by_role("menuitem", name="Edit", exact=True).click()
-        page.get_by_role("menuitem", name="Clear Outputs of All Cells").click()
-        page.locator(".jp-OutputArea-output").first.wait_for(state="detached", timeout=30_000)
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(timeout=120_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.locator(".jp-OutputArea-output table").first.wait_for(timeout=300_000)

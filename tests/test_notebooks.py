@@ -11,7 +11,7 @@ from rust_kernel import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHORT = {"DIGIT_GAN_EPOCHS": "1"}
-BUILT_IN = "built-in digits"
+BUILT_IN = "built-in, drawn by digit-gan"
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from digit_gan_kernel.__main__ import tool_path
+from digit_gan_kernel.workspace import pool_of
 from rust_kernel import ROOT, Kernel
 
 MISSING = {
@@ -57,6 +59,27 @@ def test_the_launcher_names_what_is_missing(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
     assert re.fullmatch(r"digit-gan kernel: evcxr_jupyter not found: [^\n]*make setup[^\n]*\n", done.stderr)
+
+
+def test_a_clone_whose_path_has_a_space(tmp_path, monkeypatch):
+    """evcxr splits the paths of what it loads at spaces, so its workspaces must lie elsewhere."""
+    monkeypatch.setenv("HOME", "/home/reader")
+    assert pool_of(tmp_path / "clone") == tmp_path / "clone/target/kernel"
+    elsewhere = {pool_of(tmp_path / name) for name in ("my clone", "another clone")}
+    assert len(elsewhere) == 2 and not any(" " in str(pool) for pool in elsewhere)
+    monkeypatch.setenv("HOME", "/home/a reader")
+    with pytest.raises(SystemExit, match="move"):
+        pool_of(tmp_path / "my clone")
+
+
+def test_the_compiler_of_a_conda_environment_comes_before_rustup(tmp_path, monkeypatch):
+    rustup, conda = tools(tmp_path / "rustup", "rustup", "rustc"), tools(tmp_path / "conda", "rustc")
+    monkeypatch.setenv("PATH", str(rustup))
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(conda / "python"))
+    assert str(rustup) not in tool_path()
+    (conda / "rustc").unlink()
+    assert str(rustup) in tool_path()
 
 
 def test_outside_a_clone_it_is_the_stock_kernel(tmp_path):

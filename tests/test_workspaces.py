@@ -5,8 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from rust_kernel import PRELUDE, ROOT, Kernel
@@ -58,6 +60,22 @@ def test_a_free_workspace_is_taken_again():
             if second.workspace == used:
                 return
         assert time.monotonic() < deadline, f"{second.workspace} instead of {used}"
+
+
+def test_a_clone_beside_the_toolchain():
+    """As in most home folders. There the run paths in the cells' libraries miss Rust's libstd."""
+    command = ["rustc", "--print", "sysroot"]
+    sysroot = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    if not sysroot.is_relative_to(Path.home()):
+        pytest.skip(f"the toolchain is not in the home folder but in {sysroot}")
+    with tempfile.TemporaryDirectory(dir=Path.home(), prefix=".digit-gan-test-") as folder:
+        shutil.copytree(ROOT / "crate", Path(folder) / "crate")
+        (Path(folder) / "notebooks").mkdir()
+        for name in ("Cargo.toml", "Cargo.lock"):
+            shutil.copyfile(ROOT / name, Path(folder) / name)
+        with Kernel(Path(folder) / "notebooks") as kernel:
+            assert kernel.workspace.is_relative_to(folder)
+            assert kernel.run('println!("{}", 6 * 7);').text() == "42"
 
 
 def test_no_network_is_needed(tmp_path):

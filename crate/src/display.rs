@@ -5,10 +5,12 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use candle_core::utils::get_num_threads;
 
 use crate::nn::Summary;
-use crate::plot::Figure;
+use crate::plot::{Figure, Format};
 
 /// What a notebook runs on, with a hint where the kernel compiles for less than full speed.
 ///
@@ -66,6 +68,24 @@ impl Setup {
 }
 
 impl Figure {
+    /// One `<img>` element that carries the whole picture.
+    pub fn html(&self) -> String {
+        // An animation is stored small; smoothing would blur its enlarged pixels.
+        let rendering = match self.format() {
+            Format::Png => "auto",
+            Format::Gif => "pixelated",
+        };
+        format!(
+            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto; \
+             image-rendering: {rendering}\" \
+             src=\"data:image/{};base64,{}\">",
+            escape(self.alt()),
+            self.width(),
+            self.format().extension(),
+            STANDARD.encode(self.bytes())
+        )
+    }
+
     /// Shows the picture.
     pub fn evcxr_display(&self) {
         show(&[("text/html", &self.html())]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 
 use crate::nn::{Contents, Network, save_tensors};
 use crate::ops::{self, AdamStep};
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 ///     let error = (network.train(&x)? - (&x * 3.)?)?; // learns y = 3 x
 ///     adam.step(&error.sqr()?.mean_all()?)?;
 /// }
-/// let (name, weight) = &network.parameters()[0];
+/// let (name, weight) = &network.parameters()?[0];
 /// assert_eq!(name, "0.dense.weight");
 /// assert!((weight.to_vec2::<f32>()?[0][0] - 3.).abs() < 0.05);
 /// # Ok::<(), digit_gan::Error>(())
@@ -33,15 +33,12 @@ pub struct Adam {
     beta1: f64,
     beta2: f64,
     epsilon: f64,
-    parameters: Vec<Parameter>,
-    steps: u64,
-}
-
-struct Parameter {
-    name: String,
-    var: Var,
-    /// Running means of the gradient and of its square.
+    network: Network,
+    /// Running means of the gradient and of its square, in the order of [`Network::variable`].
     moments: [Tensor; 2],
+    /// Where a step's gradients are summed; zero between steps.
+    gradient: Tensor,
+    steps: u64,
 }
 
 impl Adam {
@@ -57,22 +54,21 @@ impl Adam {
                  least 0 and below 1"
             )));
         }
-        let parameter = |(name, var): (String, Var)| {
-            let moments = [var.zeros_like()?, var.zeros_like()?];
-            Ok(Parameter { name, var, moments })
-        };
+        let zeros = || network.variable().zeros_like();
         Ok(Adam {
             learning_rate,
             beta1,
             beta2: 0.999,
             epsilon: 1e-8,
-            parameters: (network.parameters().into_iter().map(parameter)).collect::<Result<_>>()?,
+            network: network.clone(),
+            moments: [zeros()?, zeros()?],
+            gradient: zeros()?,
             steps: 0,
         })
     }
 
-    /// Computes the gradients of `loss` (a scalar) and moves the parameters one step against them. A parameter
-    /// that the loss does not depend on stays where it is.
+    /// Computes the gradients of `loss` (a scalar) and moves the network's parameters one step against
+    /// them. Errors if the loss is not one number or does not depend on the network.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
         if loss.elem_count() != 1 {
             return Err(Error::Shape(format!(
@@ -81,7 +77,23 @@ impl Adam {
                 loss.dims()
             )));
         }
-        let gradients = loss.backward()?;
+        let parameters = self.network.variable();
+        let (gradients, found) = ops::collect(parameters, &self.gradient, || loss.backward());
+        // What came through candle's own ops is in its store, the rest in our sum.
+        let gradient = match gradients.map(|mut store| store.remove(parameters)) {
+            Ok(Some(gradient)) => (&self.gradient + gradient)?,
+            Ok(None) if found => self.gradient.clone(),
+            Ok(None) => {
+                let name = self.network.name();
+                return Err(Error::Value(format!(
+                    "Adam: the loss does not depend on the {name}'s parameters"
+                )));
+            }
+            Err(error) => {
+                self.gradient.zero_set()?;
+                return Err(error.into());
+            }
+        };
         self.steps += 1;
         let step = AdamStep {
             learning_rate: self.learning_rate,
@@ -90,21 +102,23 @@ impl Adam {
             epsilon: self.epsilon,
             step: self.steps,
         };
-        for parameter in &self.parameters {
-            if let Some(gradient) = gradients.get(&parameter.var) {
-                let [first, second] = &parameter.moments;
-                ops::adam(&parameter.var, gradient, [first, second], step)?;
-            }
-        }
-        Ok(())
+        ops::adam(
+            parameters,
+            &gradient,
+            [&self.moments[0], &self.moments[1]],
+            step,
+        )?;
+        Ok(self.gradient.zero_set()?)
     }
 
     /// Writes the moments and the number of steps as a safetensors file, atomically.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let tensors = self.parameters.iter().flat_map(|parameter| {
-            let names = Self::names(parameter);
-            names.into_iter().zip(parameter.moments.iter().cloned())
-        });
+        let mut tensors = Vec::new();
+        for (moment, row) in MOMENTS.iter().zip(&self.moments) {
+            for (name, values) in self.network.named(row)? {
+                tensors.push((format!("{name}.{moment}"), values));
+            }
+        }
         let header = HashMap::from([(STEPS.into(), self.steps.to_string())]);
         save_tensors(path.as_ref(), tensors, header)
     }
@@ -121,29 +135,20 @@ impl Adam {
                 "holds no number of steps: not written by an optimizer's save()",
             )
         })?;
-        let mut moments = Vec::new();
-        for parameter in &self.parameters {
-            let [first, second] = Self::names(parameter);
-            let device = parameter.var.device();
-            let mut take = |name: String| -> Result<Tensor> {
-                Ok(file
-                    .take(path, &name, parameter.var.dims())?
-                    .to_device(device)?)
-            };
-            moments.push([take(first)?, take(second)?]);
-        }
+        let mut row = |moment: &str| {
+            let take =
+                |name: &str, shape: &[usize]| file.take(path, &format!("{name}.{moment}"), shape);
+            self.network.row(true, take)
+        };
+        let moments = [row(MOMENTS[0])?, row(MOMENTS[1])?];
         file.all_taken(path)?;
-        for (parameter, moments) in self.parameters.iter_mut().zip(moments) {
-            parameter.moments = moments;
-        }
+        self.moments = moments;
         self.steps = steps;
         Ok(())
     }
-
-    fn names(parameter: &Parameter) -> [String; 2] {
-        ["first", "second"].map(|moment| format!("{}.{moment}", parameter.name))
-    }
 }
 
+/// What the moments are called in a file, behind the name of their parameter.
+const MOMENTS: [&str; 2] = ["first", "second"];
 /// The header's entry that holds the number of steps.
 const STEPS: &str = "digit_gan.adam.steps";

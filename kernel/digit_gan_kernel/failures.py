@@ -15,6 +15,8 @@ class RustExecutePreprocessor(ExecutePreprocessor):
     """nbconvert's own, and any stderr output of a Rust cell is a failure, unless it is allowed: by the cell's tag
     `raises-exception` or by `--allow-errors`."""
 
+    coalesce_streams = True  # evcxr sends each line by itself; a file keeps them as the one text that they are
+
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code" or self.nb.metadata.language_info.name.lower() != "rust":
             return super().preprocess_cell(cell, resources, index)

@@ -38,6 +38,10 @@ codegen-units = 16
 incremental = true
 panic = "unwind"
 rpath = true
+
+# Incremental compilation leaves out the optimisation across a crate's parts that a release build has.
+[profile.dev.package.digit-gan]
+incremental = false
 """
 PACKAGE = '[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2024"\n[dependencies]\n{dependencies}\n'
 KEPT_FREE = 3  # workspaces kept for kernels to come; more pile up only after many kernels at once
@@ -55,7 +59,7 @@ def find_clone(start: Path) -> Path | None:
 def acquire(clone: Path, evcxr: Path) -> tuple[Path, int]:
     """A workspace that is this process's alone, and the descriptor of its lock: the lock lasts as long as any
     process that inherited the descriptor."""
-    pool = clone / "target" / "kernel"
+    pool = pool_of(clone)
     home = pool / toolchain_key(evcxr)
     home.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
@@ -64,6 +68,15 @@ def acquire(clone: Path, evcxr: Path) -> tuple[Path, int]:
         workspace, descriptor = take_free(home) or add_one(home)
         reset(workspace, clone)
         return workspace, descriptor
+
+
+def pool_of(clone: Path) -> Path:
+    """Where the workspaces of a clone lie: inside it, unless its path has a space, which evcxr cannot load from."""
+    elsewhere = Path.home() / ".cache" / "digit-gan" / hashlib.sha256(str(clone).encode()).hexdigest()[:12]
+    for pool in (clone / "target" / "kernel", elsewhere):
+        if not any(character.isspace() for character in str(pool)):
+            return pool
+    raise SystemExit(f"digit-gan kernel: evcxr cannot work below a folder whose name has a space: move {clone}")
 
 
 def toolchain_key(evcxr: Path) -> str:

@@ -22,9 +22,7 @@ impl Network {
         let path = path.as_ref();
         let config = serde_json::to_string(&self.config)
             .map_err(|error| Error::format(path, error.to_string()))?;
-        let tensors = self
-            .variables()
-            .map(|(variable, var)| (variable.name.clone(), var.as_detached_tensor()));
+        let tensors = self.variables().collect::<Result<Vec<_>>>()?;
         save_tensors(path, tensors, HashMap::from([(CONFIG.into(), config)]))
     }
 
@@ -48,22 +46,17 @@ impl Network {
     pub fn restore(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let mut file = Contents::read(path)?;
-        let mut new = Vec::new();
-        for (variable, var) in self.variables() {
-            new.push((var, file.take(path, &variable.name, var.dims())?));
-        }
+        let parameters = self.row(true, |name, shape| file.take(path, name, shape))?;
+        let state = self.row(false, |name, shape| file.take(path, name, shape))?;
         file.all_taken(path)?;
-        for (var, values) in new {
-            var.set(&values.to_device(var.device())?)?;
-        }
-        Ok(())
+        self.replace(&parameters, &state)
     }
 }
 
 /// Writes f32 tensors and a header as a safetensors file, atomically.
 pub(crate) fn save_tensors(
     path: &Path,
-    tensors: impl Iterator<Item = (String, Tensor)>,
+    tensors: Vec<(String, Tensor)>,
     header: HashMap<String, String>,
 ) -> Result<()> {
     let mut bytes = BTreeMap::new();

@@ -1,9 +1,8 @@
 //! The layers: what each does to a shape, which variables it has, and how it computes.
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{self, Statistics};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
@@ -43,17 +42,6 @@ pub enum Layer {
     Reshape { shape: Vec<usize> },
     /// The same values in one row.
     Flatten,
-}
-
-/// How a network computes.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Mode {
-    /// Batch statistics, dropout, gradients for the parameters, running statistics move.
-    Train,
-    /// Batch statistics and dropout as in training, but nothing of the network changes or gets a gradient.
-    Frozen,
-    /// Running statistics, no dropout, no gradients for the parameters.
-    Eval,
 }
 
 /// A variable that a layer needs.
@@ -240,86 +228,12 @@ impl Layer {
             _ => Vec::new(),
         }
     }
-
-    /// Computes the layer for a batch. `vars` are those of [`Layer::variables`], in that order.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        vars: &[Var],
-        mode: Mode,
-        rng: &Rng,
-    ) -> Result<Tensor> {
-        let parameter = |i: usize| match mode {
-            Mode::Train => vars[i].as_tensor().clone(),
-            Mode::Frozen | Mode::Eval => vars[i].as_detached_tensor(),
-        };
-        let bias = || (vars.len() > 1).then(|| parameter(1));
-        Ok(match *self {
-            Layer::Dense { .. } => ops::dense(x, &parameter(0), bias().as_ref())?,
-            Layer::Conv2d {
-                stride, padding, ..
-            } => add_bias(x.conv2d(&parameter(0), padding, stride, 1, 1)?, bias())?,
-            Layer::ConvTranspose2d {
-                stride,
-                padding,
-                output_padding,
-                ..
-            } => {
-                let weight = parameter(0);
-                let y = x.conv_transpose2d(&weight, padding, output_padding, stride, 1)?;
-                add_bias(y, bias())?
-            }
-            Layer::BatchNorm { momentum, epsilon } => {
-                let (gamma, beta, epsilon) = (parameter(0), parameter(1), epsilon as f32);
-                if mode == Mode::Eval {
-                    let running = Statistics {
-                        mean: parameter(2),
-                        variance: parameter(3),
-                    };
-                    return Ok(ops::batch_norm_eval(x, &gamma, &beta, &running, epsilon)?);
-                }
-                let (y, batch) = ops::batch_norm_train(x, &gamma, &beta, epsilon)?;
-                if mode == Mode::Train {
-                    let count = (x.elem_count() / x.dim(1)?) as f64;
-                    // The running variance is that of the population: n / (n - 1) of the batch's.
-                    let unbiased = (batch.variance * (count / (count - 1.).max(1.)))?;
-                    for (var, new) in [(&vars[2], batch.mean), (&vars[3], unbiased)] {
-                        let kept = (var.as_detached_tensor() * momentum)?;
-                        var.set(&(kept + (new * (1. - momentum))?)?)?;
-                    }
-                }
-                y
-            }
-            Layer::LeakyRelu { slope } => ops::leaky_relu(x, slope as f32)?,
-            Layer::Tanh => x.tanh()?,
-            Layer::Dropout { rate } if mode == Mode::Eval || rate == 0. => x.clone(),
-            Layer::Dropout { rate } => {
-                let keep = 1. - rate;
-                let drawn = rng.uniform(x.shape(), 0., 1.)?.to_device(x.device())?;
-                let mask = (drawn.lt(keep)?.to_dtype(x.dtype())? / keep)?;
-                (x * mask)?
-            }
-            Layer::Reshape { ref shape } => {
-                let mut batched = vec![x.dim(0)?];
-                batched.extend(shape);
-                x.reshape(batched)?
-            }
-            Layer::Flatten => x.flatten_from(1)?,
-        })
-    }
 }
 
 fn image(input: &[usize]) -> std::result::Result<[usize; 3], String> {
     input
         .try_into()
         .map_err(|_| "needs images of shape [channels, height, width]".into())
-}
-
-fn add_bias(y: Tensor, bias: Option<Tensor>) -> Result<Tensor> {
-    Ok(match bias {
-        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1, 1))?)?,
-        None => y,
-    })
 }
 
 impl Init {

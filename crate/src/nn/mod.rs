@@ -15,6 +15,8 @@
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
 
+mod candle;
+mod compile;
 mod file;
 mod layer;
 mod network;

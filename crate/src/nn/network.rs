@@ -1,36 +1,73 @@
 //! A network with its weights.
 
+use std::sync::Arc;
+
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 
-use super::layer::{Mode, Spec};
-use super::{Sequential, Summary};
+use super::layer::Spec;
+use super::{Sequential, Summary, candle, compile};
+use crate::ops::{self, Plan, Statistics};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
 /// A [`Sequential`] with weights. Clones, as those that [`Network::frozen`] makes, share the weights.
+///
+/// On a CPU a network computes as one operation ([`crate`]'s `ops`), elsewhere layer by layer in candle's ops.
 #[derive(Clone)]
 pub struct Network {
     pub(super) config: Sequential,
-    /// One entry a layer.
-    layers: Vec<Built>,
+    /// The shape of one output of each layer.
+    outputs: Vec<Vec<usize>>,
+    variables: Arc<Vec<Variable>>,
+    /// All parameters in one row, so that an optimizer moves them in one pass.
+    parameters: Var,
+    /// All running statistics.
+    state: Var,
+    plan: Option<Arc<Plan>>,
     rng: Rng,
-    device: Device,
     frozen: bool,
 }
 
-#[derive(Clone)]
-struct Built {
-    output: Vec<usize>,
-    variables: Vec<Variable>,
-    vars: Vec<Var>,
-}
-
-/// What a file and an optimizer know of a variable.
-#[derive(Clone)]
+/// Where a layer's variable lies.
+#[derive(Debug)]
 pub(super) struct Variable {
     /// Layer number, layer and role: `0.dense.weight`.
     pub name: String,
+    pub layer: usize,
+    pub role: &'static str,
+    pub shape: Vec<usize>,
     pub trainable: bool,
+    /// Its first value among the parameters, or else among the running statistics.
+    pub offset: usize,
+}
+
+impl Variable {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The variable, cut from the row that holds it. Convolutions' weights, in candle's order (a, b, kernel, kernel),
+    /// lie there as (kernel, kernel, b, a): each tap is a matrix.
+    fn cut(&self, row: &Tensor) -> Result<Tensor> {
+        let values = row.narrow(0, self.offset, self.len())?;
+        Ok(match self.shape[..] {
+            [a, b, h, w] => values
+                .reshape((h, w, b, a))?
+                .permute((3, 2, 0, 1))?
+                .contiguous()?,
+            _ => values.reshape(self.shape.as_slice())?,
+        })
+    }
+
+    /// The values in the order of the row, from a tensor of the variable's shape.
+    fn values(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        let ordered = match self.shape.len() {
+            4 => tensor.permute((2, 3, 1, 0))?,
+            _ => tensor.clone(),
+        };
+        Ok(ordered.flatten_all()?.to_vec1()?)
+    }
 }
 
 impl Network {
@@ -48,7 +85,8 @@ impl Network {
                 config.name
             )));
         }
-        let mut layers = Vec::new();
+        let (mut outputs, mut variables) = (Vec::new(), Vec::new());
+        let [mut parameters, mut state] = [Vec::new(), Vec::new()];
         for (i, layer) in config.layers.iter().enumerate() {
             let output = layer.output(&shape).map_err(|reason| {
                 let (network, name) = (&config.name, layer.name());
@@ -56,28 +94,41 @@ impl Network {
                     "{network}, layer {i} ({name}) on an input of shape {shape:?}: {reason}"
                 ))
             })?;
-            let (mut variables, mut vars) = (Vec::new(), Vec::new());
             for spec in layer.variables(&shape) {
+                let row = if spec.trainable {
+                    &mut parameters
+                } else {
+                    &mut state
+                };
                 let name = format!("{i}.{}.{}", layer.name(), spec.name);
-                let values = values(&name, &spec)?.to_device(device)?;
-                vars.push(Var::from_tensor(&values)?);
-                variables.push(Variable {
+                let tensor = values(&name, &spec)?;
+                let variable = Variable {
                     name,
+                    layer: i,
+                    role: spec.name,
+                    shape: spec.shape,
                     trainable: spec.trainable,
-                });
+                    offset: row.len(),
+                };
+                row.extend(variable.values(&tensor)?);
+                variables.push(variable);
             }
             shape = output.clone();
-            layers.push(Built {
-                output,
-                variables,
-                vars,
-            });
+            outputs.push(output);
         }
+        let row = |values: Vec<f32>| {
+            let len = values.len();
+            Var::from_tensor(&Tensor::from_vec(values, len, device)?)
+        };
+        let plan = || compile::compile(&config.layers, &config.input, &outputs, &variables);
         Ok(Network {
+            plan: device.is_cpu().then(plan).map(Arc::new),
             config: config.clone(),
-            layers,
+            outputs,
+            variables: Arc::new(variables),
+            parameters: row(parameters)?,
+            state: row(state)?,
             rng: rng.clone(),
-            device: device.clone(),
             frozen: false,
         })
     }
@@ -88,21 +139,21 @@ impl Network {
     ///
     /// Errors if the batch does not have the network's input shape; the message names both.
     pub fn train(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward(
-            x,
-            if self.frozen {
-                Mode::Frozen
-            } else {
-                Mode::Train
-            },
-        )
+        match self.frozen {
+            false => self.forward(x, &self.parameters, Statistics::BatchAndUpdate),
+            true => self.forward(x, &self.parameters.as_detached_tensor(), Statistics::Batch),
+        }
     }
 
     /// The output for a batch as the finished network gives it: running statistics, no dropout, no gradients
     /// for the parameters (one for the input if it asks for it). A sample's output does not depend on the
     /// others of its batch.
     pub fn eval(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward(x, Mode::Eval)
+        self.forward(
+            x,
+            &self.parameters.as_detached_tensor(),
+            Statistics::Running,
+        )
     }
 
     /// The same network, on the same weights, of which training leaves everything as it is: gradients flow
@@ -115,7 +166,16 @@ impl Network {
         }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    /// The same network, on the same weights, computed layer by layer in candle's own ops: several times slower,
+    /// but differentiable any number of times.
+    pub fn in_candle_ops(&self) -> Network {
+        Network {
+            plan: None,
+            ..self.clone()
+        }
+    }
+
+    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
         if x.rank() == 0 || x.dims()[1..] != self.config.input[..] {
             return Err(Error::Shape(format!(
                 "{} takes a batch of shape [batch, {}], not {:?}",
@@ -124,9 +184,52 @@ impl Network {
                 x.dims()
             )));
         }
-        let mut x = x.to_device(&self.device)?;
-        for (layer, built) in self.config.layers.iter().zip(&self.layers) {
-            x = layer.forward(&x, &built.vars, mode, &self.rng)?;
+        let x = x.to_device(parameters.device())?;
+        match &self.plan {
+            Some(plan) => {
+                let output = self.outputs.last().unwrap_or(&self.config.input);
+                Ok(ops::run(
+                    plan,
+                    &x,
+                    parameters,
+                    &self.state,
+                    statistics,
+                    &self.rng,
+                    output,
+                )?)
+            }
+            None => self.layer_by_layer(x, parameters, statistics),
+        }
+    }
+
+    fn layer_by_layer(
+        &self,
+        mut x: Tensor,
+        parameters: &Tensor,
+        statistics: Statistics,
+    ) -> Result<Tensor> {
+        for (i, layer) in self.config.layers.iter().enumerate() {
+            let of_layer = || {
+                self.variables
+                    .iter()
+                    .filter(move |variable| variable.layer == i)
+            };
+            let state = self.state.as_detached_tensor();
+            let vars: Vec<Tensor> = of_layer()
+                .map(|v| v.cut(if v.trainable { parameters } else { &state }))
+                .collect::<Result<_>>()?;
+            let (y, moments) = candle::forward(layer, &x, &vars, statistics, &self.rng)?;
+            if let (Some(moments), Statistics::BatchAndUpdate) = (moments, statistics) {
+                let super::Layer::BatchNorm { momentum, .. } = *layer else {
+                    continue;
+                };
+                let running = of_layer().zip(&vars).filter(|(v, _)| !v.trainable);
+                for ((variable, old), new) in running.zip(moments) {
+                    let moved = ((old * momentum)? + (new * (1. - momentum))?)?;
+                    self.state.slice_set(&moved, 0, variable.offset)?;
+                }
+            }
+            x = y;
         }
         Ok(x)
     }
@@ -141,35 +244,113 @@ impl Network {
         &self.config
     }
 
-    /// The trainable variables with their names, in the order of the layers.
-    pub fn parameters(&self) -> Vec<(String, Var)> {
-        self.variables()
-            .filter(|(variable, _)| variable.trainable)
-            .map(|(variable, var)| (variable.name.clone(), var.clone()))
+    /// All trainable parameters in one row: what an optimizer moves, and what gradients are taken of.
+    pub fn variable(&self) -> &Var {
+        &self.parameters
+    }
+
+    /// The trainable parameters, each a copy under its name, in the order of the layers.
+    pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
+        self.named(&self.parameters.as_detached_tensor())
+    }
+
+    /// The gradient of each parameter, from the result of a `backward()`; empty if the loss did not depend on them.
+    pub fn gradients(&self, gradients: &GradStore) -> Result<Vec<(String, Tensor)>> {
+        match gradients.get(&self.parameters) {
+            Some(row) => self.named(row),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The values of a row in the order of [`Network::variable`], each parameter's a copy under its name.
+    pub(crate) fn named(&self, row: &Tensor) -> Result<Vec<(String, Tensor)>> {
+        let trainable = self.variables.iter().filter(|variable| variable.trainable);
+        trainable
+            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?.copy()?)))
             .collect()
     }
 
-    /// All variables: the parameters and the running statistics.
-    pub(super) fn variables(&self) -> impl Iterator<Item = (&Variable, &Var)> {
-        self.layers
+    /// A row of values that are given for each name and shape: of the parameters, as [`Network::named`] takes it apart, or
+    /// of the running statistics.
+    pub(crate) fn row(
+        &self,
+        trainable: bool,
+        mut values: impl FnMut(&str, &[usize]) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let mut row = Vec::new();
+        for variable in self
+            .variables
             .iter()
-            .flat_map(|built| built.variables.iter().zip(&built.vars))
+            .filter(|variable| variable.trainable == trainable)
+        {
+            row.extend(variable.values(&values(&variable.name, &variable.shape)?)?);
+        }
+        let len = row.len();
+        Ok(Tensor::from_vec(row, len, self.parameters.device())?)
+    }
+
+    /// All variables with copies of their values: the parameters and the running statistics.
+    pub(super) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
+        self.variables.iter().map(|variable| {
+            let row = if variable.trainable {
+                &self.parameters
+            } else {
+                &self.state
+            };
+            Ok((
+                variable.name.clone(),
+                variable.cut(&row.as_detached_tensor())?.copy()?,
+            ))
+        })
+    }
+
+    /// Replaces all variables by two rows made by [`Network::row`].
+    pub(super) fn replace(&self, parameters: &Tensor, state: &Tensor) -> Result<()> {
+        self.parameters.set(parameters)?;
+        Ok(self.state.set(state)?)
+    }
+
+    /// Replaces one parameter or running statistic. Errors if there is none of this name and shape.
+    pub fn set(&self, name: &str, values: &Tensor) -> Result<()> {
+        let found = self.variables.iter().find(|variable| variable.name == name);
+        let variable = found
+            .filter(|variable| variable.shape == values.dims())
+            .ok_or_else(|| {
+                let network = &self.config.name;
+                Error::Shape(format!(
+                    "{network} has no {name} of shape {:?}",
+                    values.dims()
+                ))
+            })?;
+        let row = if variable.trainable {
+            &self.parameters
+        } else {
+            &self.state
+        };
+        let values = variable.values(values)?;
+        let len = values.len();
+        row.slice_set(
+            &Tensor::from_vec(values, len, row.device())?,
+            0,
+            variable.offset,
+        )?;
+        Ok(())
     }
 
     /// A table of the layers with output shapes and numbers of parameters, as Keras prints it.
     pub fn summary(&self) -> Summary {
-        let rows = self.config.layers.iter().zip(&self.layers);
+        let rows = self.config.layers.iter().zip(&self.outputs).enumerate();
         Summary::new(
             &self.config.name,
             &self.config.input,
-            rows.map(|(layer, built)| {
-                let counts = |trainable| -> usize {
-                    (built.variables.iter().zip(&built.vars))
-                        .filter(|(variable, _)| variable.trainable == trainable)
-                        .map(|(_, var)| var.elem_count())
+            rows.map(|(i, (layer, output))| {
+                let count = |trainable| -> usize {
+                    let own = self.variables.iter().filter(|variable| variable.layer == i);
+                    own.filter(|variable| variable.trainable == trainable)
+                        .map(Variable::len)
                         .sum()
                 };
-                (layer, &built.output[..], counts(true), counts(false))
+                (layer, &output[..], count(true), count(false))
             }),
         )
     }

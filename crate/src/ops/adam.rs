@@ -3,7 +3,8 @@
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::{fast, read, write};
+use super::elementwise::{CHUNK, vectorised};
+use super::{read, write};
 
 /// The numbers of one update; see [`crate::optim::Adam`].
 #[derive(Clone, Copy)]
@@ -16,12 +17,9 @@ pub(crate) struct AdamStep {
     pub step: u64,
 }
 
-/// Large enough that handing a piece to a thread costs nothing beside the work.
-const CHUNK: usize = 32 * 1024;
-
-/// Updates a parameter and its two moments in place; all four tensors have one shape.
+/// Updates parameters and their two moments in place; all tensors have one shape and one device.
 pub(crate) fn adam(
-    parameter: &Tensor,
+    parameters: &Tensor,
     gradient: &Tensor,
     [first, second]: [&Tensor; 2],
     step: AdamStep,
@@ -31,16 +29,12 @@ pub(crate) fn adam(
     let correction2 = (1. - step.beta2.powf(step.step as f64)).sqrt();
     let rate = step.learning_rate * correction2 / correction1;
     let epsilon = step.epsilon * correction2;
-    if !fast(&[parameter, gradient, first, second]) {
+    if !parameters.device().is_cpu() {
         let m = ((first * step.beta1)? + (gradient * (1. - step.beta1))?)?;
         let v = ((second * step.beta2)? + (gradient.sqr()? * (1. - step.beta2))?)?;
-        let update = ((&m * rate)? / (v.sqrt()? + epsilon)?)?;
-        for (old, new) in [
-            (first, &m),
-            (second, &v),
-            (parameter, &(parameter - update)?),
-        ] {
-            old.slice_set(&new.detach().contiguous()?, 0, 0)?;
+        let moved = (parameters - ((&m * rate)? / (v.sqrt()? + epsilon)?)?)?;
+        for (old, new) in [(first, m), (second, v), (parameters, moved)] {
+            old.slice_set(&new.detach(), 0, 0)?;
         }
         return Ok(());
     }
@@ -49,18 +43,18 @@ pub(crate) fn adam(
     read(gradient, |g| {
         write(first, |m| {
             write(second, |v| {
-                write(parameter, |p| {
-                    p.par_chunks_mut(CHUNK)
-                        .zip(m.par_chunks_mut(CHUNK))
-                        .zip(v.par_chunks_mut(CHUNK))
-                        .zip(g.par_chunks(CHUNK))
-                        .for_each(|(((p, m), v), g)| {
+                write(parameters, |p| {
+                    let chunks = p.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK));
+                    let chunks = chunks.zip(v.par_chunks_mut(CHUNK)).zip(g.par_chunks(CHUNK));
+                    chunks.for_each(|(((p, m), v), g)| {
+                        vectorised(|| {
                             for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
                                 *m = b1 * *m + (1. - b1) * g;
                                 *v = b2 * *v + (1. - b2) * g * g;
                                 *p -= rate * *m / (v.sqrt() + epsilon);
                             }
-                        });
+                        })
+                    });
                     Ok(())
                 })
             })

@@ -1,27 +1,184 @@
-//! What makes a training step fast on a CPU: the layers' arithmetic as custom ops with their gradients.
+//! What makes a training step fast on a CPU: a whole network as one operation of candle's, with its gradient.
 //!
-//! Nothing above this module knows of it. Each function takes and returns ordinary tensors; on a device other
-//! than the CPU it uses candle's own ops. The choice is made here, by [`fast`], and nowhere else.
+//! Nothing above this module knows how: [`run`] takes and returns ordinary tensors, and [`adam`] moves them.
 
 mod adam;
-mod batch_norm;
-mod dense;
-mod leaky_relu;
+mod conv;
+mod elementwise;
+mod gemm;
+mod norm;
+mod plan;
 
 pub(crate) use adam::{AdamStep, adam};
-pub(crate) use batch_norm::{Statistics, batch_norm_eval, batch_norm_train};
-pub(crate) use dense::dense;
-pub(crate) use leaky_relu::leaky_relu;
+pub(crate) use conv::{Conv, Size};
+pub(crate) use plan::{Plan, Statistics, Step};
 
 use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
 
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, bail};
+use candle_core::{
+    CpuStorage, CustomOp2, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, TensorId,
+    bail,
+};
 
-/// Whether the custom ops can take these tensors: f32 on the CPU.
-fn fast(tensors: &[&Tensor]) -> bool {
-    tensors
-        .iter()
-        .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+use crate::rng::Rng;
+use plan::Tape;
+
+/// Samples computed at a time where no gradient is wanted: enough for full speed, few enough for the cache.
+const CHUNK: usize = 128;
+
+/// The output (batch, `output`...) of a network for `x` (batch, ...), differentiable in `x` and in the row of
+/// `parameters`. `state` holds the running statistics, which move if `statistics` says so.
+pub(crate) fn run(
+    plan: &Arc<Plan>,
+    x: &Tensor,
+    parameters: &Tensor,
+    state: &Tensor,
+    statistics: Statistics,
+    rng: &Rng,
+    output: &[usize],
+) -> Result<Tensor> {
+    if x.dtype() != DType::F32 {
+        bail!(
+            "networks take f32, not {:?}: convert the input with .to_dtype(DType::F32)?",
+            x.dtype()
+        );
+    }
+    let x = x.contiguous()?;
+    let mut shape = vec![x.dim(0)?];
+    shape.extend(output);
+    if statistics == Statistics::Running && !x.track_op() || x.elem_count() == 0 {
+        let values = x.elem_count() / x.dim(0)?.max(1);
+        let y = read(&x, |x| {
+            read(parameters, |parameters| {
+                write(state, |state| {
+                    let chunks = x.chunks((CHUNK * values).max(1));
+                    let outputs = chunks
+                        .map(|x| plan.output(&plan.forward(x, parameters, state, statistics, rng)));
+                    Ok(outputs.collect::<Vec<_>>().concat())
+                })
+            })
+        })?;
+        return Tensor::from_vec(y, shape, x.device());
+    }
+    let op = Run {
+        plan: plan.clone(),
+        state: state.clone(),
+        statistics,
+        rng: rng.clone(),
+        shape: shape.into(),
+        tape: Mutex::new(None),
+    };
+    x.apply_op2(parameters, op)
+}
+
+struct Run {
+    plan: Arc<Plan>,
+    state: Tensor,
+    statistics: Statistics,
+    rng: Rng,
+    shape: Shape,
+    tape: Mutex<Option<Arc<Tape>>>,
+}
+
+impl CustomOp2 for Run {
+    fn name(&self) -> &'static str {
+        "network"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        p: &CpuStorage,
+        pl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, parameters) = (slice(x, xl)?, slice(p, pl)?);
+        let tape = write(&self.state, |state| {
+            Ok(self
+                .plan
+                .forward(x, parameters, state, self.statistics, &self.rng))
+        })?;
+        let y = self.plan.output(&tape);
+        *self.tape.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(tape));
+        Ok((CpuStorage::F32(y), self.shape.clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        p: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let tape = self.tape.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let Some(tape) = tape else {
+            bail!("network: backward without forward")
+        };
+        let back = |gradient: Option<&mut [f32]>| {
+            read(p, |p| {
+                read(dy, |dy| {
+                    Ok(self.plan.backward(&tape, p, dy, gradient, x.track_op()))
+                })
+            })
+        };
+        let (dx, dp) = if !p.track_op() {
+            (back(None)?, None)
+        } else if let Some(sum) = collected(p) {
+            (write(&sum, |sum| back(Some(sum)))?, None)
+        } else {
+            let gradient = p.zeros_like()?;
+            (
+                write(&gradient, |gradient| back(Some(gradient)))?,
+                Some(gradient),
+            )
+        };
+        let dx = dx.filter(|_| x.track_op());
+        Ok((
+            dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()))
+                .transpose()?,
+            dp,
+        ))
+    }
+}
+
+thread_local! {
+    /// What [`collect`] sums up.
+    static COLLECTION: RefCell<Option<Collection>> = const { RefCell::new(None) };
+}
+
+struct Collection {
+    parameters: TensorId,
+    sum: Tensor,
+    found: bool,
+}
+
+/// Calls `f`, in which the gradients of `parameters` from networks' backward passes are added to `sum`, and not given
+/// to candle, which would clear and add the whole row once more for each. Also returns whether there were any.
+pub(crate) fn collect<R>(parameters: &Tensor, sum: &Tensor, f: impl FnOnce() -> R) -> (R, bool) {
+    let collection = Collection {
+        parameters: parameters.id(),
+        sum: sum.clone(),
+        found: false,
+    };
+    let outer = COLLECTION.replace(Some(collection));
+    let result = f();
+    let collection = COLLECTION.replace(outer);
+    (
+        result,
+        collection.is_some_and(|collection| collection.found),
+    )
+}
+
+/// The sum to which gradients of these parameters are to be added, if they are collected.
+fn collected(parameters: &Tensor) -> Option<Tensor> {
+    COLLECTION.with_borrow_mut(|collection| {
+        let collection = collection
+            .as_mut()
+            .filter(|collection| collection.parameters == parameters.id())?;
+        collection.found = true;
+        Some(collection.sum.clone())
+    })
 }
 
 /// The values of a contiguous operand. The ops' entry points make their arguments contiguous, so an error

@@ -82,6 +82,19 @@ impl Canvas {
         self.rgb.iter().step_by(3).copied()
     }
 
+    /// The grey picture at 1/`factor` of its size, which `factor` divides: means of squares.
+    pub fn shrunk(&self, factor: u32) -> Vec<u8> {
+        let factor = factor as usize;
+        let width = self.width as usize / factor;
+        let mut sums = vec![0; width * (self.height as usize / factor)];
+        for (i, grey) in self.grey().enumerate() {
+            let (x, y) = (i % self.width as usize, i / self.width as usize);
+            sums[y / factor * width + x / factor] += usize::from(grey);
+        }
+        let mean = |sum: usize| (sum / (factor * factor)) as u8;
+        sums.into_iter().map(mean).collect()
+    }
+
     /// The canvas as a figure, 8-bit grey where nothing on it is coloured.
     pub fn into_png(self, alt: String) -> Result<Figure> {
         let is_grey = self

@@ -4,10 +4,6 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use crate::display::escape;
 use crate::files::write_atomically;
 use crate::{Error, Result};
 
@@ -19,7 +15,8 @@ pub enum Format {
 }
 
 impl Format {
-    fn extension(self) -> &'static str {
+    /// The file name's extension, and the end of the MIME type.
+    pub fn extension(self) -> &'static str {
         match self {
             Format::Png => "png",
             Format::Gif => "gif",
@@ -62,22 +59,9 @@ impl Figure {
         &self.alt
     }
 
-    /// One `<img>` element that carries the whole picture.
-    pub fn html(&self) -> String {
-        // An animation is stored small; smoothing would blur its enlarged pixels.
-        let rendering = match self.format {
-            Format::Png => "auto",
-            Format::Gif => "pixelated",
-        };
-        format!(
-            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto; \
-             image-rendering: {rendering}\" \
-             src=\"data:image/{};base64,{}\">",
-            escape(&self.alt),
-            self.width,
-            self.format.extension(),
-            STANDARD.encode(&self.bytes)
-        )
+    /// How wide the picture is meant to be shown, in CSS pixels.
+    pub fn width(&self) -> u32 {
+        self.width
     }
 
     /// Writes the picture to a file whose extension is its format, `.png` or `.gif`. A file of that name is

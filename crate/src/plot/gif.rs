@@ -48,16 +48,10 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     let delay = (RUN / frames.len()).clamp(8, 50) as u16;
     let mut shown = Vec::new();
     for (i, (epoch, digits)) in frames.iter().enumerate() {
-        let mut canvas = Canvas::new(width, height, 0);
+        let mut canvas = Canvas::new(width, grid.height(), 0);
         grid.draw(&mut canvas, 0, 0, digits);
-        let style = font(15, RGBColor(255, 255, 255));
-        canvas.text(
-            width / 2,
-            grid.height() + 3,
-            &format!("epoch {epoch}"),
-            style,
-        )?;
-        let pixels: Vec<u8> = canvas.grey().map(palette_index).collect();
+        let line = caption(width, &format!("epoch {epoch}"))?;
+        let pixels: Vec<u8> = canvas.grey().chain(line).map(palette_index).collect();
         let is_last = i + 1 == frames.len();
         encoded(encoder.write_frame(&Frame {
             width: gif_width,
@@ -90,6 +84,16 @@ fn palette() -> Vec<u8> {
 /// The nearest grey of the palette.
 fn palette_index(grey: u8) -> u8 {
     (f32::from(grey) / 255.0 * f32::from(GREYS - 1)).round() as u8
+}
+
+/// The line under the grid, `width` x [`CAPTION`]. Drawn larger and averaged: drawn at its own size, its letters
+/// would stand unevenly.
+fn caption(width: u32, text: &str) -> Result<Vec<u8>> {
+    const LARGER: u32 = 4;
+    let mut large = Canvas::new(LARGER * width, LARGER * CAPTION, 0);
+    let style = font(LARGER * 13, RGBColor(255, 255, 255));
+    large.text(LARGER * width / 2, LARGER * 3, text, style)?;
+    Ok(large.shrunk(LARGER))
 }
 
 /// `pixels` where they differ from those shown, if any are.

@@ -48,14 +48,14 @@ pub fn sample_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
     canvas.into_png(format!("{samples} {}.", grid.words()))
 }
 
-/// What the generator drew at up to five epochs, evenly spaced from the first to the last snapshot, side by
-/// side.
+/// What the generator drew at up to five epochs from the first to the last snapshot, more of the early ones, which
+/// change more, side by side.
 ///
 /// # Errors
 /// [`Error::Value`] for no snapshots, no columns or non-finite samples; [`Error::Shape`] for samples that are
 /// not (n, 1, 28, 28), or more of them in one snapshot than in another.
 pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
-    let chosen: Vec<Snapshot> = evenly_spaced(snapshots.len(), MAX_EPOCHS)
+    let chosen: Vec<Snapshot> = further_and_further(snapshots.len(), MAX_EPOCHS)
         .map(|i| snapshots[i].clone())
         .collect();
     let frames = grey_snapshots(&chosen, "epoch_grids")?;
@@ -174,9 +174,14 @@ fn scale_for(across: usize) -> u32 {
     (MAX_WIDTH / natural).clamp(1, 2 * DENSITY)
 }
 
-/// Up to `most` indices below `n`, the first and the last among them.
-fn evenly_spaced(n: usize, most: usize) -> impl Iterator<Item = usize> {
+/// Up to `most` indices below `n`, the first and the last among them, further and further apart: early epochs change
+/// more than late ones.
+fn further_and_further(n: usize, most: usize) -> impl Iterator<Item = usize> {
     let count = n.min(most);
-    let steps = count.saturating_sub(1).max(1);
-    (0..count).map(move |i| (i * n.saturating_sub(1) + steps / 2) / steps)
+    let last = n.saturating_sub(1) as f64;
+    (0..count).map(move |i| match i {
+        0 => 0,
+        // Small numbers round to one and the same index; each is at least its place in the row.
+        _ => (last.powf(i as f64 / (count - 1) as f64).round() as usize).max(i),
+    })
 }

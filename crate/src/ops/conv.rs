@@ -1,0 +1,253 @@
+//! Convolutions as matrix products on images whose batch lies innermost: (height, width, channel, batch).
+//!
+//! A convolution relates the pixels of a *big* image to those of a *small* one: the small pixel `o` sees the big
+//! pixel `o * stride + tap - padding` through the weights of `tap`. Three sums over that relation are all that a
+//! convolution and a transposed convolution need, forward and backward:
+//! [`Conv::down`] (big to small), [`Conv::up`] (small to big) and [`Conv::weights`].
+//!
+//! A pixel is a matrix (channels, batch), and neighbouring pixels lie one after another, so that the products read
+//! them where they are: nothing is copied, and taps that fall on the padding are never computed.
+
+use std::ops::Range;
+
+use candle_core::utils::get_num_threads;
+use rayon::prelude::*;
+
+use super::gemm::{Matrix, product};
+
+/// Height, width and channels of an image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Size {
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+}
+
+impl Size {
+    pub(super) fn values(&self) -> usize {
+        self.h * self.w * self.c
+    }
+}
+
+/// A relation between images; weights are (tap y, tap x, big channel, small channel).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Conv {
+    pub big: Size,
+    pub small: Size,
+    pub kernel: usize,
+    pub stride: usize,
+    pub padding: usize,
+}
+
+/// Up to so many weights per small channel, a patch of the big image is copied together: the products over single
+/// pixels would be too thin.
+const THIN: usize = 64;
+/// Parts in which thin weights are summed: fixed, so that the result does not depend on the number of threads.
+const PARTS: usize = 4;
+
+impl Conv {
+    /// The taps through which small position `o` sees one of `big` positions.
+    fn taps(&self, o: usize, big: usize) -> Range<usize> {
+        let at = o * self.stride;
+        let first = self.padding.saturating_sub(at);
+        let last = (big + self.padding).saturating_sub(at).min(self.kernel);
+        first..last.max(first)
+    }
+
+    /// The (tap, small position) pairs that see big position `i`.
+    fn seen_by(&self, i: usize, small: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (kernel, stride, at) = (self.kernel, self.stride, i + self.padding);
+        (at % stride..kernel.min(at + 1))
+            .step_by(stride)
+            .map(move |tap| (tap, (at - tap) / stride))
+            .filter(move |&(_, o)| o < small)
+    }
+
+    pub(super) fn weight_len(&self) -> usize {
+        self.patch() * self.small.c
+    }
+
+    /// A dense layer is a convolution between images of one pixel: its product is shared among all threads, where
+    /// larger images are shared out by pixels.
+    fn is_dense(&self) -> bool {
+        self.patch() == self.big.values() && self.small.h * self.small.w == 1
+    }
+
+    fn is_thin(&self) -> bool {
+        self.patch() <= THIN && !self.is_dense()
+    }
+
+    fn patch(&self) -> usize {
+        self.kernel * self.kernel * self.big.c
+    }
+
+    /// small = the convolution of big.
+    pub(super) fn down(&self, weights: &[f32], big: &[f32], small: &mut [f32], n: usize) {
+        let Size { w: columns, c, .. } = self.small;
+        let (bc, patch) = (self.big.c, self.patch());
+        if self.is_dense() {
+            let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(big, n));
+            return product(a, b, [c, patch, n], small, false, get_num_threads());
+        }
+        let pixels = small.par_chunks_mut(c * n).enumerate();
+        pixels.for_each_init(Vec::new, |copy, (o, small)| {
+            let (oy, ox) = (o / columns, o % columns);
+            if self.is_thin() {
+                self.copy_patch(big, oy, ox, n, copy);
+                let weights = Matrix::new(weights, c).transposed();
+                return product(
+                    weights,
+                    Matrix::new(copy, n),
+                    [c, patch, n],
+                    small,
+                    false,
+                    1,
+                );
+            }
+            let (ys, xs) = (self.taps(oy, self.big.h), self.taps(ox, self.big.w));
+            if xs.is_empty() || ys.is_empty() {
+                return small.fill(0.);
+            }
+            for (row, ty) in ys.enumerate() {
+                // All taps of a row at once: their big pixels and their weights lie one after another.
+                let (y, x) = (
+                    oy * self.stride + ty - self.padding,
+                    ox * self.stride + xs.start - self.padding,
+                );
+                let pixels = &big[(y * self.big.w + x) * bc * n..];
+                let weights = &weights[(ty * self.kernel + xs.start) * bc * c..];
+                let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(pixels, n));
+                product(a, b, [c, xs.len() * bc, n], small, row > 0, 1);
+            }
+        });
+    }
+
+    /// big = the transposed convolution of small.
+    pub(super) fn up(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize) {
+        let Size { w: columns, c, .. } = self.big;
+        let (sc, patch) = (self.small.c, self.patch());
+        if self.is_dense() {
+            let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
+            return product(a, b, [patch, sc, n], big, false, get_num_threads());
+        }
+        // Of thin weights, first what each small pixel gives to each of its taps; big pixels then collect.
+        let mut given = Vec::new();
+        if self.is_thin() {
+            given.resize(self.small.h * self.small.w * patch * n, 0.);
+            let pixels = given
+                .par_chunks_mut(patch * n)
+                .zip(small.par_chunks(sc * n));
+            pixels.for_each(|(given, small)| {
+                let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
+                product(a, b, [patch, sc, n], given, false, 1);
+            });
+        }
+        let pixels = big.par_chunks_mut(c * n).enumerate();
+        pixels.for_each(|(i, big)| {
+            let (iy, ix) = (i / columns, i % columns);
+            let mut add = false;
+            for (ty, oy) in self.seen_by(iy, self.small.h) {
+                for (tx, ox) in self.seen_by(ix, self.small.w) {
+                    let (tap, o) = (ty * self.kernel + tx, oy * self.small.w + ox);
+                    if self.is_thin() {
+                        let given = &given[o * patch * n + tap * c * n..][..c * n];
+                        if add {
+                            big.iter_mut()
+                                .zip(given)
+                                .for_each(|(big, given)| *big += given);
+                        } else {
+                            big.copy_from_slice(given);
+                        }
+                    } else {
+                        let a = Matrix::new(&weights[tap * c * sc..], sc);
+                        let b = Matrix::new(&small[o * sc * n..], n);
+                        product(a, b, [c, sc, n], big, add, 1);
+                    }
+                    add = true;
+                }
+            }
+            if !add {
+                big.fill(0.);
+            }
+        });
+    }
+
+    /// Adds to `gradient` that of the weights, given the values (or gradients) of both images.
+    pub(super) fn weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
+        let (bc, sc) = (self.big.c, self.small.c);
+        if self.is_dense() {
+            let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());
+            return product(
+                a,
+                b,
+                [self.patch(), n, sc],
+                gradient,
+                true,
+                get_num_threads(),
+            );
+        }
+        if self.is_thin() {
+            return self.thin_weights(big, small, gradient, n);
+        }
+        let taps = gradient.par_chunks_mut(bc * sc).enumerate();
+        taps.for_each(|(tap, gradient)| {
+            let (ty, tx) = (tap / self.kernel, tap % self.kernel);
+            for oy in (0..self.small.h).filter(|&oy| self.taps(oy, self.big.h).contains(&ty)) {
+                for ox in (0..self.small.w).filter(|&ox| self.taps(ox, self.big.w).contains(&tx)) {
+                    let (y, x) = (
+                        oy * self.stride + ty - self.padding,
+                        ox * self.stride + tx - self.padding,
+                    );
+                    let a = Matrix::new(&big[(y * self.big.w + x) * bc * n..], n);
+                    let b =
+                        Matrix::new(&small[(oy * self.small.w + ox) * sc * n..], n).transposed();
+                    product(a, b, [bc, n, sc], gradient, true, 1);
+                }
+            }
+        });
+    }
+
+    fn thin_weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
+        let (sc, patch, columns) = (self.small.c, self.patch(), self.small.w);
+        let pixels = self.small.h * columns;
+        let parts: Vec<Vec<f32>> = (0..PARTS)
+            .into_par_iter()
+            .map(|part| {
+                let (mut sum, mut copy) = (vec![0.; patch * sc], Vec::new());
+                for o in part * pixels / PARTS..(part + 1) * pixels / PARTS {
+                    self.copy_patch(big, o / columns, o % columns, n, &mut copy);
+                    let b = Matrix::new(&small[o * sc * n..], n).transposed();
+                    product(Matrix::new(&copy, n), b, [patch, n, sc], &mut sum, true, 1);
+                }
+                sum
+            })
+            .collect();
+        for part in parts {
+            gradient
+                .iter_mut()
+                .zip(part)
+                .for_each(|(gradient, part)| *gradient += part);
+        }
+    }
+
+    /// Copies what a small pixel sees, zeros for the padding: (tap y, tap x, big channel, batch).
+    fn copy_patch(&self, big: &[f32], oy: usize, ox: usize, n: usize, copy: &mut Vec<f32>) {
+        copy.clear();
+        copy.resize(self.patch() * n, 0.);
+        let (ys, xs) = (self.taps(oy, self.big.h), self.taps(ox, self.big.w));
+        if xs.is_empty() {
+            return;
+        }
+        let pixel = self.big.c * n;
+        for ty in ys {
+            let (y, x) = (
+                oy * self.stride + ty - self.padding,
+                ox * self.stride + xs.start - self.padding,
+            );
+            let from = (y * self.big.w + x) * pixel;
+            let to = (ty * self.kernel + xs.start) * pixel;
+            let length = xs.len() * pixel;
+            copy[to..to + length].copy_from_slice(&big[from..from + length]);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a run remembers, and how its curves show it.
+
+use std::io::Cursor;
+
+use digit_gan::prelude::*;
+use image::{DynamicImage, ImageReader};
+
+fn scalar(value: f32) -> Tensor {
+    Tensor::new(value, &Device::Cpu).unwrap()
+}
+
+fn history(steps: usize) -> History {
+    let mut history = History::new(3, steps / 3);
+    let noise = Rng::seed(3).uniform(steps, -0.3, 0.3).unwrap();
+    let noise = noise.to_vec1::<f32>().unwrap();
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    for (step, noise) in noise.iter().enumerate() {
+        let share = step as f32 / steps as f32;
+        let (d, g) = (scalar(1.4 - share + noise), scalar(0.7 + share - noise));
+        history.push(&d, &g, &logits, &logits).unwrap();
+    }
+    history
+}
+
+fn decode(figure: &Figure) -> DynamicImage {
+    let reader = ImageReader::new(Cursor::new(figure.bytes())).with_guessed_format();
+    reader.unwrap().decode().unwrap()
+}
+
+/// How often a colour occurs.
+fn count(image: &DynamicImage, colour: [u8; 3]) -> usize {
+    image
+        .to_rgb8()
+        .pixels()
+        .filter(|pixel| pixel.0 == colour)
+        .count()
+}
+
+#[test]
+fn loss_curves_are_coloured_named_and_light() {
+    let figure = plot::loss_curves(&history(30_000)).unwrap();
+    assert!(
+        figure.bytes().len() < 60_000,
+        "{} bytes",
+        figure.bytes().len()
+    );
+    let image = decode(&figure);
+    for colour in [[0, 114, 178], [213, 94, 0]] {
+        assert!(
+            count(&image, colour) > 2000,
+            "{colour:?} in legend and curve"
+        );
+        let legend = image.crop_imm(0, 0, image.width(), 60);
+        assert!(count(&legend, colour) > 200, "{colour:?} in the legend");
+    }
+    let alt = figure.alt();
+    assert!(
+        alt.starts_with("Losses over 3 epochs of training: the discriminator from 1.3"),
+        "{alt}"
+    );
+    assert!(alt.contains("the generator from 0.7"), "{alt}");
+}
+
+#[test]
+fn curves_go_where_the_losses_go() {
+    let image = decode(&plot::loss_curves(&history(3000)).unwrap()).to_rgb8();
+    // mean height of a colour within some columns, in the plot below the legend
+    let height = |colour: [u8; 3], columns: std::ops::Range<u32>| {
+        let ys: Vec<u32> = columns
+            .flat_map(|x| (70..600).map(move |y| (x, y)))
+            .filter(|&at| image[at].0 == colour)
+            .map(|(_, y)| y)
+            .collect();
+        ys.iter().sum::<u32>() as f32 / ys.len() as f32
+    };
+    let (discriminator, generator) = ([213, 94, 0], [0, 114, 178]);
+    let (early, late) = (180..300, 1300..1420);
+    assert!(height(discriminator, early.clone()) < height(generator, early.clone()));
+    assert!(height(discriminator, late.clone()) > height(generator, late.clone()));
+    assert!(height(discriminator, early) < height(discriminator, late));
+}
+
+#[test]
+fn loss_curves_of_few_steps_or_wild_losses_are_drawn() {
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    for losses in [
+        vec![0.7],
+        vec![0.0, 0.0],
+        vec![-5.0, -7.0, 3.0],
+        vec![1e30, -1e30, 0.0],
+    ] {
+        let mut history = History::new(1, 0);
+        for loss in &losses {
+            let loss = scalar(*loss);
+            history.push(&loss, &loss, &logits, &logits).unwrap();
+        }
+        let figure = plot::loss_curves(&history).unwrap();
+        assert!(count(&decode(&figure), [0, 114, 178]) > 1000, "{losses:?}");
+    }
+}
+
+#[test]
+fn a_diverged_step_stops_with_advice_and_is_not_recorded() {
+    let mut history = history(6);
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    let pushed = history.push(&scalar(1.0), &scalar(f32::NAN), &logits, &logits);
+    let message = pushed.unwrap_err().to_string();
+    assert!(
+        message.contains("generator's loss is NaN at step 7"),
+        "{message}"
+    );
+    assert!(message.contains("learning rate"), "{message}");
+    assert_eq!((history.d_loss.len(), history.g_loss.len()), (6, 6));
+    let infinite = (logits.ones_like().unwrap() / 0.0).unwrap();
+    let unreduced = history.push(&logits, &scalar(1.0), &logits, &infinite);
+    assert!(
+        unreduced
+            .unwrap_err()
+            .to_string()
+            .contains("got shape [4, 1]")
+    );
+}
+
+#[test]
+fn scores_are_mean_probabilities() {
+    let mut history = History::new(1, 1);
+    let logits = |values: [f32; 2]| Tensor::new(&values, &Device::Cpu).unwrap();
+    let (real, fake) = (logits([0.0, 100.0]), logits([-100.0, -100.0]));
+    history
+        .push(&scalar(1.0), &scalar(2.0), &real, &fake)
+        .unwrap();
+    assert_eq!((history.d_real[0], history.d_fake[0]), (0.75, 0.0));
+}
+
+#[test]
+fn an_empty_history_is_named() {
+    let message = plot::loss_curves(&History::new(3, 10))
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("train first"), "{message}");
+}
