@@ -36,7 +36,7 @@ pub struct Adam {
     network: Network,
     /// Running means of the gradient and of its square, in the order of [`Network::variable`].
     moments: [Tensor; 2],
-    /// Where a step's gradients are summed; zero between steps.
+    /// Where a step's gradients are summed; kept for its memory.
     gradient: Tensor,
     steps: u64,
 }
@@ -80,18 +80,15 @@ impl Adam {
         let parameters = self.network.variable();
         let (gradients, found) = ops::collect(parameters, &self.gradient, || loss.backward());
         // What came through candle's own ops is in its store, the rest in our sum.
-        let gradient = match gradients.map(|mut store| store.remove(parameters)) {
-            Ok(Some(gradient)) => (&self.gradient + gradient)?,
-            Ok(None) if found => self.gradient.clone(),
-            Ok(None) => {
+        let gradient = match (gradients?.remove(parameters), found) {
+            (Some(gradient), true) => (&self.gradient + gradient)?,
+            (Some(gradient), false) => gradient,
+            (None, true) => self.gradient.clone(),
+            (None, false) => {
                 let name = self.network.name();
                 return Err(Error::Value(format!(
-                    "Adam: the loss does not depend on the {name}'s parameters"
+                    "Adam: the loss does not depend on the parameters of the {name}"
                 )));
-            }
-            Err(error) => {
-                self.gradient.zero_set()?;
-                return Err(error.into());
             }
         };
         self.steps += 1;
@@ -108,7 +105,7 @@ impl Adam {
             [&self.moments[0], &self.moments[1]],
             step,
         )?;
-        Ok(self.gradient.zero_set()?)
+        Ok(())
     }
 
     /// Writes the moments and the number of steps as a safetensors file, atomically.

@@ -172,8 +172,15 @@ impl Conv {
         });
     }
 
-    /// Adds to `gradient` that of the weights, given the values (or gradients) of both images.
-    pub(super) fn weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
+    /// The gradient of the weights, given the values (or gradients) of both images; added to `gradient`, or in its place.
+    pub(super) fn weights(
+        &self,
+        big: &[f32],
+        small: &[f32],
+        gradient: &mut [f32],
+        add: bool,
+        n: usize,
+    ) {
         let (bc, sc) = (self.big.c, self.small.c);
         if self.is_dense() {
             let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());
@@ -182,9 +189,12 @@ impl Conv {
                 b,
                 [self.patch(), n, sc],
                 gradient,
-                true,
+                add,
                 get_num_threads(),
             );
+        }
+        if !add {
+            gradient.fill(0.);
         }
         if self.is_thin() {
             return self.thin_weights(big, small, gradient, n);

@@ -56,8 +56,8 @@ pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n:
         });
 }
 
-/// Adds to `gradient` the sum of dy (pixel, channel, batch) per channel.
-pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], n: usize) {
+/// The sum of dy (pixel, channel, batch) per channel, added to `gradient` or in its place.
+pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], add: bool, n: usize) {
     let channels = gradient.len();
     gradient
         .par_iter_mut()
@@ -65,7 +65,8 @@ pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], n: usize) {
         .enumerate()
         .for_each(|(c, gradient)| {
             let rows = dy.chunks_exact(n).skip(c).step_by(channels);
-            *gradient += rows.map(|row| lanes(row, row, |dy, _| dy)).sum::<f64>() as f32;
+            let sum = rows.map(|row| lanes(row, row, |dy, _| dy)).sum::<f64>() as f32;
+            *gradient = if add { *gradient + sum } else { sum };
         });
 }
 

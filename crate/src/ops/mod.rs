@@ -22,7 +22,7 @@ use candle_core::{
 };
 
 use crate::rng::Rng;
-use plan::Tape;
+use plan::{Gradient, Tape};
 
 /// Samples computed at a time where no gradient is wanted: enough for full speed, few enough for the cache.
 const CHUNK: usize = 128;
@@ -115,23 +115,21 @@ impl CustomOp2 for Run {
         let Some(tape) = tape else {
             bail!("network: backward without forward")
         };
-        let back = |gradient: Option<&mut [f32]>| {
+        let back = |gradient: Option<Gradient>| {
             read(p, |p| {
                 read(dy, |dy| {
                     Ok(self.plan.backward(&tape, p, dy, gradient, x.track_op()))
                 })
             })
         };
+        let into = |row: &Tensor, add| write(row, |row| back(Some(Gradient { row, add })));
         let (dx, dp) = if !p.track_op() {
             (back(None)?, None)
-        } else if let Some(sum) = collected(p) {
-            (write(&sum, |sum| back(Some(sum)))?, None)
+        } else if let Some((sum, add)) = collected(p) {
+            (into(&sum, add)?, None)
         } else {
             let gradient = p.zeros_like()?;
-            (
-                write(&gradient, |gradient| back(Some(gradient)))?,
-                Some(gradient),
-            )
+            (into(&gradient, false)?, Some(gradient))
         };
         let dx = dx.filter(|_| x.track_op());
         Ok((
@@ -153,8 +151,9 @@ struct Collection {
     found: bool,
 }
 
-/// Calls `f`, in which the gradients of `parameters` from networks' backward passes are added to `sum`, and not given
-/// to candle, which would clear and add the whole row once more for each. Also returns whether there were any.
+/// Calls `f`, in which the gradients of `parameters` from networks' backward passes are summed in `sum`, and not given
+/// to candle, which would clear and add the whole row once more for each. Also returns whether there were any; if not,
+/// `sum` is as it was.
 pub(crate) fn collect<R>(parameters: &Tensor, sum: &Tensor, f: impl FnOnce() -> R) -> (R, bool) {
     let collection = Collection {
         parameters: parameters.id(),
@@ -170,14 +169,14 @@ pub(crate) fn collect<R>(parameters: &Tensor, sum: &Tensor, f: impl FnOnce() -> 
     )
 }
 
-/// The sum to which gradients of these parameters are to be added, if they are collected.
-fn collected(parameters: &Tensor) -> Option<Tensor> {
+/// Where gradients of these parameters are collected, if they are, and whether to add to what is there.
+fn collected(parameters: &Tensor) -> Option<(Tensor, bool)> {
     COLLECTION.with_borrow_mut(|collection| {
         let collection = collection
             .as_mut()
             .filter(|collection| collection.parameters == parameters.id())?;
-        collection.found = true;
-        Some(collection.sum.clone())
+        let add = std::mem::replace(&mut collection.found, true);
+        Some((collection.sum.clone(), add))
     })
 }
 

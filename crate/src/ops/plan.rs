@@ -78,6 +78,12 @@ pub(crate) struct Tape {
     statistics: Statistics,
 }
 
+/// Where the gradient of the parameters goes: added to what is there, or in its place.
+pub(crate) struct Gradient<'a> {
+    pub row: &'a mut [f32],
+    pub add: bool,
+}
+
 enum Kept {
     Nothing,
     Moments(Vec<Moments>),
@@ -249,14 +255,13 @@ impl Plan {
         output
     }
 
-    /// From `dy` (batch, values): adds to the gradient of the parameters where it is asked for, and returns that of
-    /// the input (batch, values) where that is.
+    /// From `dy` (batch, values): the gradients of the parameters and of the input (batch, values), where asked for.
     pub(crate) fn backward(
         &self,
         tape: &Tape,
         parameters: &[f32],
         dy: &[f32],
-        mut gradient: Option<&mut [f32]>,
+        mut gradient: Option<Gradient>,
         wants_dx: bool,
     ) -> Option<Vec<f32>> {
         let n = tape.n;
@@ -295,7 +300,7 @@ impl Plan {
         mut d: Buffer,
         n: usize,
         parameters: &[f32],
-        gradient: &mut Option<&mut [f32]>,
+        gradient: &mut Option<Gradient>,
         wants_dx: bool,
     ) -> Option<Buffer> {
         let through = |d: &mut Buffer, slope: f32| {
@@ -317,11 +322,11 @@ impl Plan {
                 } else {
                     (x, &d.values[..])
                 };
-                if let Some(gradient) = gradient {
-                    conv.weights(big, small, &mut gradient[weight..][..conv.weight_len()], n);
+                if let Some(Gradient { row, add }) = gradient {
+                    conv.weights(big, small, &mut row[weight..][..conv.weight_len()], *add, n);
                     if let Some(bias) = bias {
                         let channels = if up { conv.big.c } else { conv.small.c };
-                        sum_channels(&d.values, &mut gradient[bias..][..channels], n);
+                        sum_channels(&d.values, &mut row[bias..][..channels], *add, n);
                     }
                 }
                 if !wants_dx {
@@ -345,10 +350,11 @@ impl Plan {
                 };
                 through(&mut d, slope);
                 let sums = norm::parameters(x, &d.values, moments, n);
-                if let Some(gradient) = gradient {
+                if let Some(Gradient { row, add }) = gradient {
                     for (c, [product, sum]) in sums.iter().enumerate() {
-                        gradient[gamma + c] += product;
-                        gradient[gamma + channels + c] += sum;
+                        for (at, new) in [(gamma + c, product), (gamma + channels + c, sum)] {
+                            row[at] = if *add { row[at] + new } else { *new };
+                        }
                     }
                 }
                 let sums = (statistics != Statistics::Running).then_some(&sums[..]);
