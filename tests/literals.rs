@@ -47,8 +47,8 @@ fn tensor(salt: u32, shape: &[usize], scale: f64, offset: f64) -> Result<Tensor>
 
 /// Weights within Glorot's limit, gammas and biases away from their initial ones and zeros, which hide mistakes.
 fn fill(network: &Network, salt: u32) -> Result<()> {
-    for (place, (name, var)) in network.parameters().iter().enumerate() {
-        let (scale, offset) = match (var.dims(), role(name)) {
+    for (place, (name, old)) in network.parameters()?.iter().enumerate() {
+        let (scale, offset) = match (old.dims(), role(name)) {
             ([a, b, taps @ ..], "weight") => {
                 let taps: usize = taps.iter().product();
                 ((6. / ((a + b) * taps) as f64).sqrt(), 0.)
@@ -56,7 +56,8 @@ fn fill(network: &Network, salt: u32) -> Result<()> {
             (_, "gamma") => (0.25, 1.),
             _ => (0.25, 0.),
         };
-        var.set(&tensor(salt + place as u32, var.dims(), scale, offset)?)?;
+        let salt = salt + place as u32;
+        network.set(name, &tensor(salt, old.dims(), scale, offset)?)?;
     }
     Ok(())
 }
@@ -68,15 +69,13 @@ fn role(name: &str) -> &str {
 /// Compares the gradients of `loss`. The error of a norm is relative to it; that of a product relative to what
 /// the product of independent vectors of these lengths typically is, because it may be close to zero by chance.
 fn check(network: &Network, loss: &Tensor, expected: &[(&str, f64, f64)]) -> Result<()> {
-    let gradients = loss.backward()?;
-    let parameters = network.parameters();
+    let gradients = network.gradients(&loss.backward()?)?;
     let expected: HashMap<_, _> = expected.iter().map(|&(k, a, b)| (k, (a, b))).collect();
-    assert_eq!(parameters.len(), expected.len());
-    for (name, var) in &parameters {
+    assert_eq!(gradients.len(), expected.len());
+    for (name, gradient) in &gradients {
         let number = name.split('.').next().unwrap_or(name);
         let (norm, product) = expected[format!("{number}.{}", role(name)).as_str()];
-        let gradient = gradients.get(var).expect("a gradient").flatten_all()?;
-        let gradient: Vec<f32> = gradient.to_vec1()?;
+        let gradient: Vec<f32> = gradient.flatten_all()?.to_vec1()?;
         let against = hashed(1000, gradient.len(), 1., 0.);
         let pairs = gradient.iter().zip(&against);
         let ours = (
