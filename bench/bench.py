@@ -43,10 +43,9 @@ def main() -> None:
             for name in options.workloads:
                 results.append(measure(name, batch, threads, peers, options, versions))
                 print(results[-1].line(), file=sys.stderr, flush=True)
-    text = report(results, peers, versions, options)
-    print(text)
-    if options.output:
-        options.output.write_text(text)
+                if options.output:
+                    options.output.write_text(report(results, peers, versions, options))
+    print(report(results, peers, versions, options))
 
 
 class Measured:
@@ -80,18 +79,20 @@ def measure(name: str, batch: int, threads: int, peers: list, options: argparse.
     gemm = Running([OURS, "gemm"], threads)
     try:
         versions |= {peer: process.description for peer, process in running.items()}
-        steps = {
-            peer: max(1, round(options.seconds / process.ask("step 1"))) for peer, process in running.items()
-        }
+        steps = {}
+        for peer in list(running):
+            if seconds := ask(running, peer, "step 1"):
+                steps[peer] = max(1, round(options.seconds / seconds))
         times: dict[str, list] = {peer: [] for peer in running}
         rates = []
         for turn in range(options.rounds):
             rates.append(gemm.ask("gemm"))
             for peer in rotated(running, turn):
-                times[peer].append(running[peer].ask(f"step {steps[peer]}") / steps[peer])
+                if seconds := ask(running, peer, f"step {steps[peer]}"):
+                    times[peer].append(seconds / steps[peer])
                 time.sleep(0.1)  # its threads stop spinning
         result.gemm = statistics.median(rates) * 1e9
-        result.step = {peer: statistics.median(seconds) for peer, seconds in times.items()}
+        result.step = {peer: statistics.median(times[peer]) for peer in running}
         result.memory = {peer: process.memory() for peer, process in running.items()}
         if batch == 64:
             result.generation = generation(running, options)
@@ -117,19 +118,34 @@ def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running
     return running
 
 
+def ask(running: dict[str, Running], peer: str, command: str) -> float | None:
+    """The seconds that it took. A peer that fails is left out from then on."""
+    if peer not in running:
+        return None
+    try:
+        return running[peer].ask(command)
+    except (RuntimeError, OSError) as error:
+        print(f"{PEERS[peer].title}, {command}: {error}", file=sys.stderr)
+        running.pop(peer).stop()
+        return None
+
+
 def generation(running: dict[str, Running], options: argparse.Namespace) -> dict[str, float]:
     """Samples per second, each peer at the size of batch that suits it best."""
     best = {}
-    for peer, process in running.items():
-        sizes = {size: process.ask(f"generate {size} {size}") for size in (100, 500, 2000)}
-        sizes = {size: process.ask(f"generate {size} {size}") / size for size in sizes}  # the first one compiled
-        best[peer] = min(sizes, key=sizes.get)
+    for peer in list(running):
+        seconds = {}
+        for size in (100, 500, 2000):
+            ask(running, peer, f"generate {size} {size}")  # some compile for each size
+            if taken := ask(running, peer, f"generate {2 * size} {size}"):
+                seconds[size] = taken / (2 * size)
+        best[peer] = min(seconds, key=seconds.get, default=0)
     times: dict[str, list] = {peer: [] for peer in running}
     for turn in range(min(options.rounds, 3)):
         for peer in rotated(running, turn):
-            times[peer].append(running[peer].ask(f"generate {SAMPLES} {best[peer]}"))
+            times[peer].append(ask(running, peer, f"generate {SAMPLES} {best[peer]}"))
             time.sleep(0.1)
-    return {peer: SAMPLES / statistics.median(seconds) for peer, seconds in times.items()}
+    return {peer: SAMPLES / statistics.median(times[peer]) for peer in running}
 
 
 def soak() -> None:
@@ -157,6 +173,8 @@ def report(results: list[Measured], peers: list, versions: dict, options: argpar
     ]
     for threads in options.threads:
         of_threads = [result for result in results if result.threads == threads]
+        if not of_threads:
+            continue
         gemm = statistics.median(result.gemm for result in of_threads) / 1e9
         parts.append(f"## Milliseconds per step, {threads} thread{'s' * (threads > 1)} (gemm: {gemm:.0f} GFLOPS)\n")
         rows = [

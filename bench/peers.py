@@ -99,7 +99,8 @@ class Running:
 
     def failure(self, reason: str) -> RuntimeError:
         self.errors.seek(0)
-        last = [line for line in self.errors.read().splitlines() if line.strip()][-1:]
+        lines = self.errors.read().splitlines()
+        last = [line for line in lines if line.strip() and not line.startswith("note:")][-1:]
         return RuntimeError(": ".join([reason, *last]))
 
     def memory(self, which: str = "VmHWM") -> float | None:
