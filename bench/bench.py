@@ -206,8 +206,8 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        lines = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0] if lines else model
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":")[1].strip() if names else model
         model += ", AVX-512" if "avx512f" in cpuinfo.read_text() else ""
     return f"{len(cores())} cores ({model}), {platform.system()}"
 

@@ -33,7 +33,8 @@ def parameters(network: torch.nn.Sequential) -> list[tuple[str, torch.nn.Paramet
     """Name in our networks, parameter, and whether ours is its transpose."""
     found = []
     for number, module in enumerate(network):
-        dense, norm = isinstance(module, torch.nn.Linear), isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d))
+        dense = isinstance(module, torch.nn.Linear)
+        norm = isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d))
         for name, parameter in module.named_parameters():
             name = {"weight": "gamma", "bias": "beta"}[name] if norm else name
             found.append((f"{number}.{name}", parameter, dense and name == "weight"))
