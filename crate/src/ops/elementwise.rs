@@ -33,10 +33,30 @@ pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     })
 }
 
+/// y = f(y, x) for all values, on this thread. Small closures become vector code, large ones stay calls.
+pub(super) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x)));
+}
+
 /// y = f(y, x) for all values.
 pub(super) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
-    chunks.for_each(|(y, x)| vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x))));
+    chunks.for_each(|(y, x)| map(y, x, &f));
+}
+
+/// Calls `f` with the channel and the rows of y and x, for all rows of (pixel, channel, batch).
+pub(super) fn by_row(
+    y: &mut [f32],
+    x: &[f32],
+    channels: usize,
+    n: usize,
+    f: impl Fn(usize, &mut [f32], &[f32]) + Sync,
+) {
+    let chunks = y.par_chunks_mut(ROWS * n).zip(x.par_chunks(ROWS * n));
+    chunks.enumerate().for_each(|(chunk, (y, x))| {
+        let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate();
+        rows.for_each(|(row, (y, x))| f((chunk * ROWS + row) % channels, y, x));
+    });
 }
 
 /// Adds a value per channel to (pixel, channel, batch), and multiplies what is negative by `slope`.
@@ -44,15 +64,15 @@ pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n:
     y.par_chunks_mut(ROWS * n)
         .enumerate()
         .for_each(|(chunk, y)| {
-            vectorised(|| {
-                for (row, y) in y.chunks_exact_mut(n).enumerate() {
-                    let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
+            for (row, y) in y.chunks_exact_mut(n).enumerate() {
+                let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
+                vectorised(|| {
                     for y in y {
                         let value = *y + shift;
                         *y = if value > 0. { value } else { slope * value };
                     }
-                }
-            });
+                });
+            }
         });
 }
 
