@@ -70,7 +70,7 @@ impl Conv {
     /// A dense layer is a convolution between images of one pixel: its product is shared among all threads, where
     /// larger images are shared out by pixels.
     fn is_dense(&self) -> bool {
-        self.patch() == self.big.values() && self.small.h * self.small.w == 1
+        self.padding == 0 && self.patch() == self.big.values() && self.small.h * self.small.w == 1
     }
 
     fn is_thin(&self) -> bool {
