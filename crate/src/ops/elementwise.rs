@@ -90,24 +90,33 @@ pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], add: bool, n: usize
         });
 }
 
-/// (rows, columns) to (columns, rows), in blocks that fit the cache.
+/// (rows, columns) to (columns, rows).
 pub(super) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
-    const BLOCK: usize = 16;
     if rows * columns == 0 {
         return;
     }
-    y.par_chunks_mut(BLOCK * rows)
-        .enumerate()
-        .for_each(|(block, y)| {
-            let first = block * BLOCK;
-            for start in (0..rows).step_by(BLOCK) {
-                for (j, y) in y.chunks_exact_mut(rows).enumerate() {
-                    for i in start..(start + BLOCK).min(rows) {
-                        y[i] = x[i * columns + first + j];
-                    }
-                }
+    let blocks = y.par_chunks_mut(BLOCK * rows).enumerate();
+    blocks.for_each(|(block, y)| transpose_block(&x[block * BLOCK..], rows, columns, y));
+}
+
+pub(super) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+    for (block, y) in y.chunks_mut(BLOCK * rows).enumerate() {
+        transpose_block(&x[block * BLOCK..], rows, columns, y);
+    }
+}
+
+/// Columns that are turned over together: what is read of a row then fills a cache line.
+const BLOCK: usize = 16;
+
+/// The first columns of x (rows, columns), as many as y has room for, to rows of y.
+fn transpose_block(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+    for start in (0..rows).step_by(BLOCK) {
+        for (j, y) in y.chunks_exact_mut(rows).enumerate() {
+            for i in start..(start + BLOCK).min(rows) {
+                y[i] = x[i * columns + j];
             }
-        });
+        }
+    }
 }
 
 /// Moves whole rows of a batch: (a, b, n) to (b, a, n).
