@@ -59,7 +59,7 @@ def check_tools() -> tuple[int, int]:
 
 
 def install_python_tools(tests: bool) -> None:
-    sources = [ROOT / "environment.yml", *sorted(ROOT.glob("kernel/**/*.*"))]
+    sources = [ROOT / "environment.yml", *(path for path in sorted(ROOT.glob("kernel/**/*.*")) if path.suffix != ".pyc")]
     requirements = [ROOT / "tests" / "requirements.txt"] if tests else []
     for name, files in (("tools", sources), ("test tools", requirements)):
         done = stamp(name)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from digit_gan_kernel import workspace
 from rust_kernel import PRELUDE, ROOT, Kernel
 
 ONES = 'println!("{}", Tensor::ones(42, DType::F32, &Device::Cpu)?.sum_all()?);'
@@ -36,6 +37,25 @@ def compiled_again(kernel: Kernel) -> bool:
     libraries = list(kernel.workspace.glob("ctx/target/*/debug/deps/libcandle_core-*.rlib"))
     assert libraries
     return any(library.stat().st_mtime > time.time() - (time.monotonic() - kernel.began) for library in libraries)
+
+
+@pytest.mark.parametrize("age", ["unfinished", "older"])
+def test_a_free_workspace_is_not_preferred_to_a_newer_one(age, tmp_path):
+    """A kernel killed in its first build leaves an unfinished one, a kernel before an edit of the crate an older one;
+    with either the next kernel would compile what a running one has compiled already."""
+    library = "ctx/target/host/debug/deps/libdigit_gan.rlib"
+    for number, built in (("0", 2_000), ("1", 1_000)):
+        path = tmp_path / number / library
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (built, built))
+    if age == "unfinished":
+        path.unlink()
+    assert workspace.take_free(tmp_path, newest=True)[0] == tmp_path / "0"  # and holds it, as a kernel would
+    assert workspace.take_free(tmp_path, newest=True) is None
+    assert workspace.copy_running(tmp_path)[0] == tmp_path / "2"
+    assert (tmp_path / "2" / library).stat().st_mtime == 2_000
+    assert workspace.take_free(tmp_path)[0] == tmp_path / "1", "better than nothing when no copy can be made"
 
 
 def test_a_killed_kernel_leaves_the_next_one_right():

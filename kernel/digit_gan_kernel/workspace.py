@@ -65,7 +65,7 @@ def acquire(clone: Path, evcxr: Path) -> tuple[Path, int]:
     with contextlib.ExitStack() as held:
         held.callback(os.close, lock(pool / "lock", wait=True))
         remove_other_toolchains(pool, home)
-        workspace, descriptor = take_free(home) or add_one(home)
+        workspace, descriptor = take_free(home, newest=True) or copy_running(home) or take_free(home) or add(home)
         reset(workspace, clone)
         return workspace, descriptor
 
@@ -86,25 +86,36 @@ def toolchain_key(evcxr: Path) -> str:
     return hashlib.sha256(f"{rustc}{evcxr}{status.st_size}{status.st_mtime_ns}{MANIFEST}".encode()).hexdigest()[:12]
 
 
-def take_free(home: Path) -> tuple[Path, int] | None:
-    """Locks the most complete free workspace, and removes the free ones that are too many."""
+def take_free(home: Path, newest: bool = False) -> tuple[Path, int] | None:
+    """Locks the free workspace that was compiled last, and removes the free ones that are too many. With `newest`,
+    only one as new as any: after an edit of the crate or of the lock file, a running kernel may have a newer one."""
+    wanted = max(map(built, workspaces(home)), default=0) or 1 if newest else 0
     free = [(path, fd) for path in workspaces(home) if (fd := lock(path / "lock")) is not None]
     free.sort(key=lambda item: built(item[0]), reverse=True)
-    for path, fd in free[KEPT_FREE:]:
+    for path, _ in free[KEPT_FREE:]:
         shutil.rmtree(path, ignore_errors=True)
-    for _, fd in free[1:]:
-        os.close(fd)
-    return free[0] if free else None
+    chosen = free[0] if free and built(free[0][0]) >= wanted else None
+    for item in free:
+        if item is not chosen:
+            os.close(item[1])
+    return chosen
 
 
-def add_one(home: Path) -> tuple[Path, int]:
-    """A new workspace: a copy of a finished one of a running kernel, or an empty one that cargo fills."""
+def copy_running(home: Path) -> tuple[Path, int] | None:
+    """A copy of the workspace of a running kernel, if one is finished and compiles nothing at the moment."""
+    for source in sorted(filter(built, workspaces(home)), key=built, reverse=True):
+        if made := add(home, source):
+            return made
+    return None
+
+
+def add(home: Path, source: Path | None = None) -> tuple[Path, int] | None:
+    """A new workspace, empty or a copy of `source`; it gets its name when it is complete."""
     draft = home / "draft"  # only the holder of the pool's lock writes it, so an old one is a killed kernel's
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
-    for source in sorted(workspaces(home), key=built, reverse=True):
-        if built(source) and copy_compiled(source, draft):
-            break
+    if source is not None and not copy_compiled(source, draft):
+        return None
     number = next(n for n in range(10_000) if not (home / str(n)).exists())
     descriptor = lock(draft / "lock")
     return draft.rename(home / str(number)), descriptor

@@ -13,6 +13,7 @@ use std::ops::Range;
 use candle_core::utils::get_num_threads;
 use rayon::prelude::*;
 
+use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product};
 
 /// Height, width and channels of an image.
@@ -70,7 +71,7 @@ impl Conv {
     /// A dense layer is a convolution between images of one pixel: its product is shared among all threads, where
     /// larger images are shared out by pixels.
     fn is_dense(&self) -> bool {
-        self.patch() == self.big.values() && self.small.h * self.small.w == 1
+        self.padding == 0 && self.patch() == self.big.values() && self.small.h * self.small.w == 1
     }
 
     fn is_thin(&self) -> bool {
@@ -110,10 +111,7 @@ impl Conv {
             }
             for (row, ty) in ys.enumerate() {
                 // All taps of a row at once: their big pixels and their weights lie one after another.
-                let (y, x) = (
-                    oy * self.stride + ty - self.padding,
-                    ox * self.stride + xs.start - self.padding,
-                );
+                let (y, x) = self.big_pixel(oy, ox, ty, xs.start);
                 let pixels = &big[(y * self.big.w + x) * bc * n..];
                 let weights = &weights[(ty * self.kernel + xs.start) * bc * c..];
                 let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(pixels, n));
@@ -173,6 +171,7 @@ impl Conv {
     }
 
     /// The gradient of the weights, given the values (or gradients) of both images; added to `gradient`, or in its place.
+    /// `scratch` is as long as `small`.
     pub(super) fn weights(
         &self,
         big: &[f32],
@@ -180,6 +179,7 @@ impl Conv {
         gradient: &mut [f32],
         add: bool,
         n: usize,
+        scratch: &mut [f32],
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
         if self.is_dense() {
@@ -199,22 +199,29 @@ impl Conv {
         if self.is_thin() {
             return self.thin_weights(big, small, gradient, n);
         }
+        // Each small pixel meets many taps: turned over once, here, instead of in each product.
+        let pixels = scratch.par_chunks_mut(sc * n).zip(small.par_chunks(sc * n));
+        pixels.for_each(|(scratch, small)| transpose_on_this_thread(small, sc, n, scratch));
+        let small = &*scratch;
         let taps = gradient.par_chunks_mut(bc * sc).enumerate();
         taps.for_each(|(tap, gradient)| {
             let (ty, tx) = (tap / self.kernel, tap % self.kernel);
-            for oy in (0..self.small.h).filter(|&oy| self.taps(oy, self.big.h).contains(&ty)) {
-                for ox in (0..self.small.w).filter(|&ox| self.taps(ox, self.big.w).contains(&tx)) {
-                    let (y, x) = (
-                        oy * self.stride + ty - self.padding,
-                        ox * self.stride + tx - self.padding,
-                    );
+            let sees = |o, tap, big| self.taps(o, big).contains(&tap);
+            for oy in (0..self.small.h).filter(|&oy| sees(oy, ty, self.big.h)) {
+                for ox in (0..self.small.w).filter(|&ox| sees(ox, tx, self.big.w)) {
+                    let (y, x) = self.big_pixel(oy, ox, ty, tx);
                     let a = Matrix::new(&big[(y * self.big.w + x) * bc * n..], n);
-                    let b =
-                        Matrix::new(&small[(oy * self.small.w + ox) * sc * n..], n).transposed();
+                    let b = Matrix::new(&small[(oy * self.small.w + ox) * sc * n..], sc);
                     product(a, b, [bc, n, sc], gradient, true, 1);
                 }
             }
         });
+    }
+
+    /// What small pixel (oy, ox) sees through a tap that is one of its [`Conv::taps`].
+    fn big_pixel(&self, oy: usize, ox: usize, ty: usize, tx: usize) -> (usize, usize) {
+        let at = |o, tap| o * self.stride + tap - self.padding;
+        (at(oy, ty), at(ox, tx))
     }
 
     fn thin_weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
@@ -250,10 +257,7 @@ impl Conv {
         }
         let pixel = self.big.c * n;
         for ty in ys {
-            let (y, x) = (
-                oy * self.stride + ty - self.padding,
-                ox * self.stride + xs.start - self.padding,
-            );
+            let (y, x) = self.big_pixel(oy, ox, ty, xs.start);
             let from = (y * self.big.w + x) * pixel;
             let to = (ty * self.kernel + xs.start) * pixel;
             let length = xs.len() * pixel;

@@ -33,10 +33,30 @@ pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
     })
 }
 
+/// y = f(y, x) for all values, on this thread. Small closures become vector code, large ones stay calls.
+pub(super) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+    vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x)));
+}
+
 /// y = f(y, x) for all values.
 pub(super) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
-    chunks.for_each(|(y, x)| vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x))));
+    chunks.for_each(|(y, x)| map(y, x, &f));
+}
+
+/// Calls `f` with the channel and the rows of y and x, for all rows of (pixel, channel, batch).
+pub(super) fn by_row(
+    y: &mut [f32],
+    x: &[f32],
+    channels: usize,
+    n: usize,
+    f: impl Fn(usize, &mut [f32], &[f32]) + Sync,
+) {
+    let chunks = y.par_chunks_mut(ROWS * n).zip(x.par_chunks(ROWS * n));
+    chunks.enumerate().for_each(|(chunk, (y, x))| {
+        let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate();
+        rows.for_each(|(row, (y, x))| f((chunk * ROWS + row) % channels, y, x));
+    });
 }
 
 /// Adds a value per channel to (pixel, channel, batch), and multiplies what is negative by `slope`.
@@ -44,15 +64,15 @@ pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n:
     y.par_chunks_mut(ROWS * n)
         .enumerate()
         .for_each(|(chunk, y)| {
-            vectorised(|| {
-                for (row, y) in y.chunks_exact_mut(n).enumerate() {
-                    let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
+            for (row, y) in y.chunks_exact_mut(n).enumerate() {
+                let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
+                vectorised(|| {
                     for y in y {
                         let value = *y + shift;
                         *y = if value > 0. { value } else { slope * value };
                     }
-                }
-            });
+                });
+            }
         });
 }
 
@@ -70,24 +90,33 @@ pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], add: bool, n: usize
         });
 }
 
-/// (rows, columns) to (columns, rows), in blocks that fit the cache.
+/// (rows, columns) to (columns, rows).
 pub(super) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
-    const BLOCK: usize = 16;
     if rows * columns == 0 {
         return;
     }
-    y.par_chunks_mut(BLOCK * rows)
-        .enumerate()
-        .for_each(|(block, y)| {
-            let first = block * BLOCK;
-            for start in (0..rows).step_by(BLOCK) {
-                for (j, y) in y.chunks_exact_mut(rows).enumerate() {
-                    for i in start..(start + BLOCK).min(rows) {
-                        y[i] = x[i * columns + first + j];
-                    }
-                }
+    let blocks = y.par_chunks_mut(BLOCK * rows).enumerate();
+    blocks.for_each(|(block, y)| transpose_block(&x[block * BLOCK..], rows, columns, y));
+}
+
+pub(super) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+    for (block, y) in y.chunks_mut(BLOCK * rows).enumerate() {
+        transpose_block(&x[block * BLOCK..], rows, columns, y);
+    }
+}
+
+/// Columns that are turned over together: what is read of a row then fills a cache line.
+const BLOCK: usize = 16;
+
+/// The first columns of x (rows, columns), as many as y has room for, to rows of y.
+fn transpose_block(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+    for start in (0..rows).step_by(BLOCK) {
+        for (j, y) in y.chunks_exact_mut(rows).enumerate() {
+            for i in start..(start + BLOCK).min(rows) {
+                y[i] = x[i * columns + j];
             }
-        });
+        }
+    }
 }
 
 /// Moves whole rows of a batch: (a, b, n) to (b, a, n).

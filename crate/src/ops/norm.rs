@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::elementwise::{ROWS, lanes, vectorised};
+use super::elementwise::{ROWS, by_row, lanes, map};
 
 /// What the normalisation of one channel adds and multiplies: (x - mean) * inverse, with inverse one over the
 /// standard deviation.
@@ -54,23 +54,14 @@ pub(super) fn forward(
     y: &mut [f32],
     n: usize,
 ) {
-    let channels = moments.len();
-    y.par_chunks_mut(ROWS * n)
-        .zip(x.par_chunks(ROWS * n))
-        .enumerate()
-        .for_each(|(chunk, (y, x))| {
-            vectorised(|| {
-                for (row, (y, x)) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate() {
-                    let c = (chunk * ROWS + row) % channels;
-                    let scale = gamma[c] * moments[c].inverse;
-                    let (mean, shift) = (moments[c].mean, beta[c]);
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        let value = (x - mean) * scale + shift;
-                        *y = if value > 0. { value } else { slope * value };
-                    }
-                }
-            });
+    by_row(y, x, moments.len(), n, |c, y, x| {
+        let scale = gamma[c] * moments[c].inverse;
+        let (mean, shift) = (moments[c].mean, beta[c]);
+        map(y, x, |_, x| {
+            let value = (x - mean) * scale + shift;
+            if value > 0. { value } else { slope * value }
         });
+    });
 }
 
 /// The gradients of gamma and beta, added to `dgamma` and `dbeta`, from dy, which already is the gradient in front of
@@ -109,21 +100,12 @@ pub(super) fn backward(
 ) {
     let channels = moments.len();
     let count = (x.len() / channels) as f32;
-    dy.par_chunks_mut(ROWS * n)
-        .zip(x.par_chunks(ROWS * n))
-        .enumerate()
-        .for_each(|(chunk, (dy, x))| {
-            vectorised(|| {
-                for (row, (dy, x)) in dy.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate() {
-                    let c = (chunk * ROWS + row) % channels;
-                    let Moments { mean, inverse, .. } = moments[c];
-                    let scale = gamma[c] * inverse;
-                    let [product, sum] =
-                        sums.map_or([0.; 2], |sums| sums[c].map(|sum| sum / count));
-                    for (dy, &x) in dy.iter_mut().zip(x) {
-                        *dy = scale * (*dy - sum - (x - mean) * inverse * product);
-                    }
-                }
-            });
+    by_row(dy, x, channels, n, |c, dy, x| {
+        let Moments { mean, inverse, .. } = moments[c];
+        let scale = gamma[c] * inverse;
+        let [product, sum] = sums.map_or([0.; 2], |sums| sums[c].map(|sum| sum / count));
+        map(dy, x, |dy, x| {
+            scale * (dy - sum - (x - mean) * inverse * product)
         });
+    });
 }

@@ -323,7 +323,9 @@ impl Plan {
                     (x, &d.values[..])
                 };
                 if let Some(Gradient { row, add }) = gradient {
-                    conv.weights(big, small, &mut row[weight..][..conv.weight_len()], *add, n);
+                    let weights = &mut row[weight..][..conv.weight_len()];
+                    let mut scratch = self.buffer(small.len());
+                    conv.weights(big, small, weights, *add, n, &mut scratch.values);
                     if let Some(bias) = bias {
                         let channels = if up { conv.big.c } else { conv.small.c };
                         sum_channels(&d.values, &mut row[bias..][..channels], *add, n);
