@@ -45,6 +45,15 @@ impl Network {
         self.layers.iter().fold(x, |x, layer| layer.forward(x))
     }
 
+    /// How many numbers it learns: burn's own count includes the running statistics.
+    fn learned(&self) -> usize {
+        let running = |layer: &Layer| match layer {
+            Layer::Norm(norm) => 2 * norm.gamma.dims()[0],
+            _ => 0,
+        };
+        self.num_params() - self.layers.iter().map(running).sum::<usize>()
+    }
+
     fn images(&self, noise: Tensor<2>) -> Tensor<4> {
         match self.forward(Batch::Rows(noise)) {
             Batch::Images(images) => images,
@@ -277,7 +286,7 @@ fn main() -> Result<()> {
             .with_epsilon(1e-8)
             .init()
     };
-    let parameters = generator.num_params() + discriminator.num_params();
+    let parameters = generator.learned() + discriminator.learned();
     let real = Tensor::random(
         [batch, 1, 28, 28],
         Distribution::Uniform(-1., 1.),
