@@ -25,7 +25,7 @@ use crate::rng::Rng;
 use plan::{Gradient, Tape};
 
 /// Samples computed at a time where no gradient is wanted: enough for full speed, few enough for the cache.
-const CHUNK: usize = 128;
+const CHUNK: usize = 512;
 
 /// The output (batch, `output`...) of a network for `x` (batch, ...), differentiable in `x` and in the row of
 /// `parameters`. `state` holds the running statistics, which move if `statistics` says so.
@@ -94,12 +94,14 @@ impl CustomOp2 for Run {
         pl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, parameters) = (slice(x, xl)?, slice(p, pl)?);
-        let tape = write(&self.state, |state| {
-            Ok(self
-                .plan
-                .forward(x, parameters, state, self.statistics, &self.rng))
+        let (tape, y) = write(&self.state, |state| {
+            Ok(on_the_pool(|| {
+                let (plan, rng) = (&self.plan, &self.rng);
+                let tape = plan.forward(x, parameters, state, self.statistics, rng);
+                let y = plan.output(&tape);
+                (tape, y)
+            }))
         })?;
-        let y = self.plan.output(&tape);
         *self.tape.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(tape));
         Ok((CpuStorage::F32(y), self.shape.clone()))
     }
@@ -118,7 +120,9 @@ impl CustomOp2 for Run {
         let back = |gradient: Option<Gradient>| {
             read(p, |p| {
                 read(dy, |dy| {
-                    Ok(self.plan.backward(&tape, p, dy, gradient, x.track_op()))
+                    let wants_dx = x.track_op();
+                    let back = || self.plan.backward(&tape, p, dy, gradient, wants_dx);
+                    Ok(on_the_pool(back))
                 })
             })
         };
@@ -138,6 +142,12 @@ impl CustomOp2 for Run {
             dp,
         ))
     }
+}
+
+/// Runs a whole pass on a thread of rayon's pool: from there each of its many parallel loops starts at once, where
+/// from outside each would wait for a thread to wake up.
+fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
 }
 
 thread_local! {
