@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from peers import BENCH, OURS, PEERS, Running, cores, install
+from quiet import Disturbance
 from workloads import LATENT, WORKLOADS, parameters, step_products
 
 SAMPLES = 10_000
@@ -22,11 +23,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--batches", nargs="+", type=int, default=[16, 64, 256, 1024])
+    parser.add_argument("--batches", nargs="+", type=int, default=[64, 16, 256, 1024])
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, len(cores())}, reverse=True))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of work for each peer in a round")
     parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
+    parser.add_argument("--patience", type=float, default=1800.0, help="seconds to wait in all while others compute")
     parser.add_argument("--soak", action="store_true", help="only this: our memory over 10,000 steps of W1")
     parser.add_argument("--output", type=Path, help="Markdown file for the tables; a full run's is bench/RESULTS.md")
     options = parser.parse_args()
@@ -37,15 +39,15 @@ def main() -> None:
     if options.soak:
         return soak()
     peers = install(options.peers)
-    results, versions = [], {}
+    results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
     for threads in options.threads:
         for batch in options.batches:
             for name in options.workloads:
-                results.append(measure(name, batch, threads, peers, options, versions))
+                results.append(measure(name, batch, threads, peers, options, versions, quiet))
                 print(results[-1].line(), file=sys.stderr, flush=True)
                 if options.output:
-                    options.output.write_text(report(results, peers, versions, options))
-    print(report(results, peers, versions, options))
+                    options.output.write_text(report(results, peers, versions, options, quiet))
+    print(report(results, peers, versions, options, quiet))
 
 
 class Measured:
@@ -73,7 +75,7 @@ class Measured:
         return f"{self.workload}, batch {self.batch}, {self.threads} threads: {steps} ms"
 
 
-def measure(name: str, batch: int, threads: int, peers: list, options: argparse.Namespace, versions: dict) -> Measured:
+def measure(name: str, batch: int, threads: int, peers: list, options, versions: dict, quiet: Disturbance) -> Measured:
     result = Measured(name, batch, threads)
     running = start(name, batch, threads, peers)
     gemm = Running([OURS, "gemm"], threads)
@@ -86,16 +88,16 @@ def measure(name: str, batch: int, threads: int, peers: list, options: argparse.
         times: dict[str, list] = {peer: [] for peer in running}
         rates = []
         for turn in range(options.rounds):
-            rates.append(gemm.ask("gemm"))
+            rates.append(quiet.undisturbed(gemm.process.pid, lambda: gemm.ask("gemm")))
             for peer in rotated(running, turn):
-                if seconds := ask(running, peer, f"step {steps[peer]}"):
+                if seconds := ask(running, peer, f"step {steps[peer]}", quiet):
                     times[peer].append(seconds / steps[peer])
                 time.sleep(0.1)  # its threads stop spinning
         result.gemm = statistics.median(rates) * 1e9
         result.step = {peer: statistics.median(times[peer]) for peer in running}
         result.memory = {peer: process.memory() for peer, process in running.items()}
         if batch == 64:
-            result.generation = generation(running, options)
+            result.generation = generation(running, options, quiet)
     finally:
         for process in (*running.values(), gemm):
             process.stop()
@@ -109,7 +111,7 @@ def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running
         if batch > PEERS[peer].largest:
             continue
         try:
-            running[peer] = Running(PEERS[peer].command, threads, w=name, b=batch)
+            running[peer] = Running(PEERS[peer].command, threads, PEERS[peer].environment, w=name, b=batch)
         except RuntimeError as error:
             print(f"{PEERS[peer].title} on {name}, batch {batch}: {error}", file=sys.stderr)
             continue
@@ -118,19 +120,22 @@ def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running
     return running
 
 
-def ask(running: dict[str, Running], peer: str, command: str) -> float | None:
+def ask(running: dict[str, Running], peer: str, command: str, quiet: Disturbance | None = None) -> float | None:
     """The seconds that it took. A peer that fails is left out from then on."""
     if peer not in running:
         return None
     try:
-        return running[peer].ask(command)
+        process = running[peer]
+        if quiet is None:
+            return process.ask(command)
+        return quiet.undisturbed(process.process.pid, lambda: process.ask(command))
     except (RuntimeError, OSError) as error:
         print(f"{PEERS[peer].title}, {command}: {error}", file=sys.stderr)
         running.pop(peer).stop()
         return None
 
 
-def generation(running: dict[str, Running], options: argparse.Namespace) -> dict[str, float]:
+def generation(running: dict[str, Running], options: argparse.Namespace, quiet: Disturbance) -> dict[str, float]:
     """Samples per second, each peer at the size of batch that suits it best."""
     best = {}
     for peer in list(running):
@@ -143,7 +148,7 @@ def generation(running: dict[str, Running], options: argparse.Namespace) -> dict
     times: dict[str, list] = {peer: [] for peer in running}
     for turn in range(min(options.rounds, 3)):
         for peer in rotated(running, turn):
-            times[peer].append(ask(running, peer, f"generate {SAMPLES} {best[peer]}"))
+            times[peer].append(ask(running, peer, f"generate {SAMPLES} {best[peer]}", quiet))
             time.sleep(0.1)
     return {peer: SAMPLES / statistics.median(times[peer]) for peer in running}
 
@@ -164,15 +169,16 @@ def rotated(running: dict, turn: int) -> list:
     return names[turn:] + names[:turn]
 
 
-def report(results: list[Measured], peers: list, versions: dict, options: argparse.Namespace) -> str:
+def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance) -> str:
     titles = [PEERS[peer].title for peer in peers]
     parts = [
         "# A training step against the peers'\n",
         f"{datetime.date.today()}, {machine()}. {'; '.join(dict.fromkeys(versions.values()))}. "
-        f"Medians of {options.rounds} rounds; README.md says what is measured.\n",
+        f"Medians of {options.rounds} rounds; {quiet}. README.md says what is measured.\n",
     ]
     for threads in options.threads:
         of_threads = [result for result in results if result.threads == threads]
+        of_threads.sort(key=lambda result: (result.workload, result.batch))
         if not of_threads:
             continue
         gemm = statistics.median(result.gemm for result in of_threads) / 1e9

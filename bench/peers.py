@@ -21,15 +21,23 @@ class Peer(NamedTuple):
     title: str
     install: str
     command: list  # {w}, {b}, {t}: workload, batch, threads
+    environment: dict = {}
     largest: int = 10**9  # above this batch it would keep the others waiting for minutes
 
 
+# Keeps large blocks instead of giving them back to the system after each use: 5 to 10% of PyTorch's step, and nothing
+# or less than nothing for the others.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
 PEERS = {
     "ours": Peer("ours", "ours", [OURS, "ours", "{w}", "{b}"]),
-    "candle": Peer("candle-nn", "ours", [OURS, "candle", "{w}", "{b}"], 256),
-    "torch": Peer("PyTorch", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}"]),
+    "candle": Peer("candle-nn", "ours", [OURS, "candle", "{w}", "{b}"], largest=256),
+    "torch": Peer("PyTorch", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}"], KEEP_MEMORY),
     "torch-compile": Peer(
-        "PyTorch, compiled", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}", "--compile"]
+        "PyTorch, compiled",
+        "pytorch",
+        [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}", "--compile"],
+        KEEP_MEMORY,
     ),
     "keras": Peer("Keras", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}"]),
     "keras-xla": Peer("Keras, XLA", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}", "--xla"]),
@@ -68,7 +76,7 @@ def pin(threads: int) -> None:
 class Running:
     """A peer at work on one workload; it warms up while this returns."""
 
-    def __init__(self, command: list, threads: int, **fields: object) -> None:
+    def __init__(self, command: list, threads: int, environment: dict = {}, **fields: object) -> None:
         number = str(threads)
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "CANDLE_NUM_THREADS")
         self.errors = tempfile.TemporaryFile("w+")
@@ -78,7 +86,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
-            env=os.environ | dict.fromkeys(variables, number),
+            env=os.environ | dict.fromkeys(variables, number) | environment,
             preexec_fn=lambda: pin(threads),
         )
         ready, parameters, self.description = (*self.line().strip().split(maxsplit=2), "", "")[:3]
