@@ -32,13 +32,8 @@ impl Rng {
         Rng(Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))))
     }
 
-    /// An independent generator, itself drawn from this one: for work on another thread, whose draws must not
-    /// interleave with ours.
-    pub fn fork(&self) -> Self {
-        Rng(Arc::new(Mutex::new(self.own())))
-    }
-
-    /// As [`Rng::fork`], without the shared handle: for a loop that draws often, or for a stream per item.
+    /// An independent generator, drawn from this one and without the shared handle: for a loop that draws often, or
+    /// for a stream per item.
     pub(crate) fn own(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_rng(&mut *self.lock())
     }

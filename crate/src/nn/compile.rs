@@ -65,26 +65,21 @@ impl Compiler {
                 stride,
                 padding,
                 ..
-            } => {
-                self.order(true);
-                let (big, small) = (size(&self.shape), size(output));
-                let conv = Conv {
-                    big,
-                    small,
-                    kernel,
-                    stride,
-                    padding,
-                };
-                self.push(weighted(conv, false), output);
             }
-            Layer::ConvTranspose2d {
+            | Layer::ConvTranspose2d {
                 kernel,
                 stride,
                 padding,
                 ..
             } => {
                 self.order(true);
-                let (big, small) = (size(output), size(&self.shape));
+                let up = matches!(layer, Layer::ConvTranspose2d { .. });
+                let (input, output_size) = (size(&self.shape), size(output));
+                let (big, small) = if up {
+                    (output_size, input)
+                } else {
+                    (input, output_size)
+                };
                 let conv = Conv {
                     big,
                     small,
@@ -92,7 +87,7 @@ impl Compiler {
                     stride,
                     padding,
                 };
-                self.push(weighted(conv, true), output);
+                self.push(weighted(conv, up), output);
             }
             Layer::BatchNorm { momentum, epsilon } => {
                 self.order(true);

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::rng::Rng;
-use crate::{Error, Result};
 
 /// One layer of a [`Sequential`](super::Sequential) network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,11 +248,5 @@ impl Init {
                 rng.uniform(shape, -limit, limit)?
             }
         })
-    }
-}
-
-impl From<String> for Error {
-    fn from(message: String) -> Self {
-        Error::Shape(message)
     }
 }

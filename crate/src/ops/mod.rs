@@ -55,7 +55,7 @@ pub(crate) fn run(
                     let chunks = x.chunks((CHUNK * values).max(1));
                     let outputs = chunks
                         .map(|x| plan.output(&plan.forward(x, parameters, state, statistics, rng)));
-                    Ok(outputs.collect::<Vec<_>>().concat())
+                    Ok(on_the_pool(|| outputs.collect::<Vec<_>>().concat()))
                 })
             })
         })?;
