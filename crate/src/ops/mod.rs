@@ -3,11 +3,13 @@
 //! Nothing above this module knows how: [`run`] takes and returns ordinary tensors, and [`adam`] moves them.
 
 mod adam;
+mod buffer;
 mod conv;
 mod elementwise;
 mod gemm;
 mod norm;
 mod plan;
+mod winograd;
 
 pub(crate) use adam::{AdamStep, adam};
 pub(crate) use conv::{Conv, Size};
