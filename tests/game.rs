@@ -69,7 +69,7 @@ type Literals = (GanLoss, f64, f32, f32, [[f32; 4]; 3]);
 //     print(d.item(), g.item(), *torch.autograd.grad(d, [r, f], retain_graph=True), *torch.autograd.grad(g, [f]))
 #[rustfmt::skip]
 const LITERALS: [Literals; 6] = [
-    (GanLoss::NonSaturating, 0.9, 7.098_795_8, 75.506_14, [
+    (GanLoss::NonSaturating, 0.9, 7.098_796, 75.506_14, [
         [-0.1, 0.0131435, -0.2060355, 0.025], [0.125, 0.0672354, 0.2455034, 0.], [-0.125, -0.1827646, -0.0044966, -0.25],
     ]),
     (GanLoss::Minimax, 1., 2.086_295_8, -1.256_139_7, [
