@@ -24,8 +24,8 @@ pub struct Network {
     parameters: Var,
     /// All running statistics.
     state: Var,
-    plan: Option<Arc<Plan>>,
-    rng: Rng,
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) rng: Rng,
     frozen: bool,
 }
 
@@ -139,9 +139,18 @@ impl Network {
     ///
     /// Errors if the batch does not have the network's input shape; the message names both.
     pub fn train(&self, x: &Tensor) -> Result<Tensor> {
+        let statistics = match self.frozen {
+            false => Statistics::BatchAndUpdate,
+            true => Statistics::Batch,
+        };
+        self.forward(x, &self.trained(), statistics)
+    }
+
+    /// The parameters as training sees them: gradients stop at a frozen network's.
+    pub(super) fn trained(&self) -> Tensor {
         match self.frozen {
-            false => self.forward(x, &self.parameters, Statistics::BatchAndUpdate),
-            true => self.forward(x, &self.parameters.as_detached_tensor(), Statistics::Batch),
+            false => self.parameters.as_tensor().clone(),
+            true => self.parameters.as_detached_tensor(),
         }
     }
 
@@ -175,7 +184,25 @@ impl Network {
         }
     }
 
-    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    /// A network of its own on a copy of the weights; training leaves it as it is, as a frozen one.
+    pub(crate) fn copy(&self) -> Result<Network> {
+        let copy = |row: &Var| Var::from_tensor(&row.as_detached_tensor().copy()?);
+        Ok(Network {
+            parameters: copy(&self.parameters)?,
+            state: copy(&self.state)?,
+            frozen: true,
+            ..self.clone()
+        })
+    }
+
+    /// Moves all variables, running statistics too, by `share` of the way to those of a network of the same description.
+    pub(crate) fn move_towards(&self, other: &Network, share: f64) -> Result<()> {
+        ops::average(&self.parameters, &other.parameters, share)?;
+        Ok(ops::average(&self.state, &other.state, share)?)
+    }
+
+    /// Refuses a batch that does not have the network's input shape.
+    pub(super) fn check_batch(&self, x: &Tensor) -> Result<()> {
         if x.rank() == 0 || x.dims()[1..] != self.config.input[..] {
             return Err(Error::Shape(format!(
                 "{} takes a batch of shape [batch, {}], not {:?}",
@@ -184,20 +211,27 @@ impl Network {
                 x.dims()
             )));
         }
+        Ok(())
+    }
+
+    /// The shape of one output.
+    pub(crate) fn output(&self) -> &[usize] {
+        self.outputs.last().unwrap_or(&self.config.input)
+    }
+
+    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
+        self.check_batch(x)?;
         let x = x.to_device(parameters.device())?;
         match &self.plan {
-            Some(plan) => {
-                let output = self.outputs.last().unwrap_or(&self.config.input);
-                Ok(ops::run(
-                    plan,
-                    &x,
-                    parameters,
-                    &self.state,
-                    statistics,
-                    &self.rng,
-                    output,
-                )?)
-            }
+            Some(plan) => Ok(ops::run(
+                plan,
+                &x,
+                parameters,
+                &self.state,
+                statistics,
+                &self.rng,
+                self.output(),
+            )?),
             None => self.layer_by_layer(x, parameters, statistics),
         }
     }
@@ -209,21 +243,14 @@ impl Network {
         statistics: Statistics,
     ) -> Result<Tensor> {
         for (i, layer) in self.config.layers.iter().enumerate() {
-            let of_layer = || {
-                self.variables
-                    .iter()
-                    .filter(move |variable| variable.layer == i)
-            };
-            let state = self.state.as_detached_tensor();
-            let vars: Vec<Tensor> = of_layer()
-                .map(|v| v.cut(if v.trainable { parameters } else { &state }))
-                .collect::<Result<_>>()?;
+            let vars = self.of_layer(i, parameters)?;
             let (y, moments) = candle::forward(layer, &x, &vars, statistics, &self.rng)?;
             if let (Some(moments), Statistics::BatchAndUpdate) = (moments, statistics) {
                 let super::Layer::BatchNorm { momentum, .. } = *layer else {
                     continue;
                 };
-                let running = of_layer().zip(&vars).filter(|(v, _)| !v.trainable);
+                let own = self.variables.iter().filter(|v| v.layer == i);
+                let running = own.zip(&vars).filter(|(v, _)| !v.trainable);
                 for ((variable, old), new) in running.zip(moments) {
                     let moved = ((old * momentum)? + (new * (1. - momentum))?)?;
                     self.state.slice_set(&moved, 0, variable.offset)?;
@@ -232,6 +259,14 @@ impl Network {
             x = y;
         }
         Ok(x)
+    }
+
+    /// The variables of a layer: those that are trainable cut from `parameters`, the others as they are.
+    pub(super) fn of_layer(&self, layer: usize, parameters: &Tensor) -> Result<Vec<Tensor>> {
+        let state = self.state.as_detached_tensor();
+        let own = self.variables.iter().filter(|v| v.layer == layer);
+        own.map(|v| v.cut(if v.trainable { parameters } else { &state }))
+            .collect()
     }
 
     /// The name given to [`Sequential::new`].

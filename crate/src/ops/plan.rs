@@ -61,19 +61,19 @@ pub(crate) enum Statistics {
 
 /// The steps of a network, and buffers for them.
 pub(crate) struct Plan {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// Values per sample in front of the first step and after each.
-    sizes: Vec<usize>,
-    buffers: Pool,
+    pub(super) sizes: Vec<usize>,
+    pub(super) buffers: Pool,
 }
 
 /// What a forward pass leaves for the backward pass.
 pub(crate) struct Tape {
-    n: usize,
+    pub(super) n: usize,
     /// The input, and the output of each step.
-    values: Vec<Buffer>,
+    pub(super) values: Vec<Buffer>,
     /// Of each step: a normalisation's moments, or a dropout's mask.
-    kept: Vec<Kept>,
+    pub(super) kept: Vec<Kept>,
     statistics: Statistics,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Gradient<'a> {
     pub add: bool,
 }
 
-enum Kept {
+pub(super) enum Kept {
     Nothing,
     Moments(Vec<Moments>),
     Mask(Buffer),
