@@ -10,7 +10,7 @@
 pub mod data;
 pub mod display;
 mod error;
-mod files;
+pub mod files;
 pub mod loss;
 pub mod nn;
 mod ops;

@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -26,10 +27,52 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Rng(Arc<Mutex<ChaCha8Rng>>);
 
+/// A place in a stream, to be saved; see [`Rng::state`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    seed: [u8; 32],
+    stream: u64,
+    /// 32-bit words drawn so far.
+    words: u128,
+}
+
 impl Rng {
     /// A generator whose whole stream follows from `seed`.
     pub fn seed(seed: u64) -> Self {
         Rng(Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))))
+    }
+
+    /// Where the stream stands. [`Rng::from_state`] goes on from there, in another program as well.
+    pub fn state(&self) -> State {
+        let rng = self.lock();
+        State {
+            seed: rng.get_seed(),
+            stream: rng.get_stream(),
+            words: rng.get_word_pos(),
+        }
+    }
+
+    /// A generator that draws what the one that `state` was taken of would have drawn next.
+    ///
+    /// ```
+    /// use digit_gan::rng::Rng;
+    /// let rng = Rng::seed(42);
+    /// rng.permutation(10);
+    /// let state = rng.state();
+    /// assert_eq!(rng.permutation(10), Rng::from_state(&state).permutation(10));
+    /// ```
+    pub fn from_state(state: &State) -> Self {
+        let rng = Rng::seed(0);
+        rng.go_to(state);
+        rng
+    }
+
+    /// Moves this stream, for all its handles, to where another one stood.
+    pub(crate) fn go_to(&self, state: &State) {
+        let mut rng = ChaCha8Rng::from_seed(state.seed);
+        rng.set_stream(state.stream);
+        rng.set_word_pos(state.words);
+        *self.lock() = rng;
     }
 
     /// An independent generator, drawn from this one and without the shared handle: for a loop that draws often, or

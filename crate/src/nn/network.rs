@@ -78,23 +78,12 @@ impl Network {
         device: &Device,
         mut values: impl FnMut(&str, &Spec) -> Result<Tensor>,
     ) -> Result<Self> {
-        let mut shape = config.input.clone();
-        if shape.is_empty() || shape.contains(&0) {
-            return Err(Error::Shape(format!(
-                "{}: the input shape {shape:?} must have at least one dimension and none of 0",
-                config.name
-            )));
-        }
-        let (mut outputs, mut variables) = (Vec::new(), Vec::new());
+        let outputs = config.outputs()?;
+        let inputs = std::iter::once(&config.input).chain(&outputs);
+        let mut variables = Vec::new();
         let [mut parameters, mut state] = [Vec::new(), Vec::new()];
-        for (i, layer) in config.layers.iter().enumerate() {
-            let output = layer.output(&shape).map_err(|reason| {
-                let (network, name) = (&config.name, layer.name());
-                Error::Shape(format!(
-                    "{network}, layer {i} ({name}) on an input of shape {shape:?}: {reason}"
-                ))
-            })?;
-            for spec in layer.variables(&shape) {
+        for (i, (layer, input)) in config.layers.iter().zip(inputs).enumerate() {
+            for spec in layer.variables(input) {
                 let row = if spec.trainable {
                     &mut parameters
                 } else {
@@ -113,16 +102,14 @@ impl Network {
                 row.extend(variable.values(&tensor)?);
                 variables.push(variable);
             }
-            shape = output.clone();
-            outputs.push(output);
         }
         let row = |values: Vec<f32>| {
             let len = values.len();
             Var::from_tensor(&Tensor::from_vec(values, len, device)?)
         };
-        let plan = || compile::compile(&config.layers, &config.input, &outputs, &variables);
+        let plan = compile::compile(&config.layers, &config.input, &outputs, &variables);
         Ok(Network {
-            plan: device.is_cpu().then(plan).map(Arc::new),
+            plan: Some(Arc::new(plan)),
             config: config.clone(),
             outputs,
             variables: Arc::new(variables),
@@ -166,6 +153,16 @@ impl Network {
         }
     }
 
+    /// A copy of the network, with weights of its own, on another device.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
+        let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
+        Ok(Network {
+            parameters: copy(&self.parameters)?,
+            state: copy(&self.state)?,
+            ..self.clone()
+        })
+    }
+
     /// The same network, on the same weights, computed layer by layer in candle's own ops: several times slower,
     /// but differentiable any number of times.
     pub fn in_candle_ops(&self) -> Network {
@@ -186,7 +183,7 @@ impl Network {
         }
         let x = x.to_device(parameters.device())?;
         match &self.plan {
-            Some(plan) => {
+            Some(plan) if x.device().is_cpu() => {
                 let output = self.outputs.last().unwrap_or(&self.config.input);
                 Ok(ops::run(
                     plan,
@@ -198,7 +195,7 @@ impl Network {
                     output,
                 )?)
             }
-            None => self.layer_by_layer(x, parameters, statistics),
+            _ => self.layer_by_layer(x, parameters, statistics),
         }
     }
 
@@ -290,7 +287,7 @@ impl Network {
     }
 
     /// All variables with copies of their values: the parameters and the running statistics.
-    pub(super) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
+    pub(crate) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
         self.variables.iter().map(|variable| {
             let row = if variable.trainable {
                 &self.parameters
