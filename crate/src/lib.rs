@@ -1,7 +1,7 @@
 //! Train and study digit-generating GANs from notebook cells, on candle.
 //!
 //! A digit flows through the crate in this order, and no module knows a later one:
-//! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`] → [`optim`] →
+//! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`], [`penalty`] → [`optim`] →
 //! [`train`] (what a run remembers) → [`plot`] (figures) → [`display`] (how a cell shows a value).
 //! [`rng`] is the one source of randomness for all of them; `ops` makes the layers fast on a CPU.
 //!
@@ -15,6 +15,7 @@ pub mod loss;
 pub mod nn;
 mod ops;
 pub mod optim;
+pub mod penalty;
 pub mod plot;
 pub mod rng;
 pub mod train;
@@ -27,9 +28,10 @@ pub use error::{Error, Result};
 pub mod prelude {
     pub use crate::data::{Digits, Split};
     pub use crate::display::setup;
-    pub use crate::loss::bce;
-    pub use crate::nn::{Network, Sequential};
-    pub use crate::optim::Adam;
+    pub use crate::loss::{GanLoss, bce};
+    pub use crate::nn::{Network, Sequential, of_class, with_class};
+    pub use crate::optim::{Adam, MovingAverage, Schedule};
+    pub use crate::penalty::{Penalty, instance_noise};
     pub use crate::plot::{self, Figure};
     pub use crate::rng::Rng;
     pub use crate::train::{History, Snapshot, env_or};

@@ -1,4 +1,10 @@
-//! Adam, with moments that can be saved.
+//! Adam, with moments that can be saved; the moving average of what it moves, and the schedule of its rate.
+
+mod average;
+mod schedule;
+
+pub use average::MovingAverage;
+pub use schedule::Schedule;
 
 use std::path::Path;
 
@@ -43,7 +49,7 @@ pub struct Adam {
 impl Adam {
     /// An optimizer for all parameters of `network`. `beta1` is the memory of the running mean of the
     /// gradients (0.9 is Adam's own default, GANs use 0.5 or 0); that of their squares, beta2, is 0.999 and
-    /// epsilon 1e-8, as PyTorch has them.
+    /// epsilon 1e-8, as PyTorch has them; see [`Adam::beta2`].
     ///
     /// Errors if `learning_rate` is not positive and finite or `beta1` is outside [0, 1).
     pub fn new(network: &Network, learning_rate: f64, beta1: f64) -> Result<Self> {
@@ -64,6 +70,33 @@ impl Adam {
             gradient: zeros()?,
             steps: 0,
         })
+    }
+
+    /// The same with another memory of the gradients' squares: 0.999 at first. R3GAN, and runs with a beta1 of 0, use
+    /// 0.9 to 0.99.
+    ///
+    /// Errors if it is outside [0, 1).
+    pub fn beta2(mut self, beta2: f64) -> Result<Self> {
+        if !(0. ..1.).contains(&beta2) {
+            return Err(Error::Value(format!(
+                "Adam: beta2 {beta2} must be at least 0 and below 1"
+            )));
+        }
+        self.beta2 = beta2;
+        Ok(self)
+    }
+
+    /// The same with another term beside the root of the gradients' mean square: 1e-8 at first.
+    ///
+    /// Errors if it is not positive and finite.
+    pub fn epsilon(mut self, epsilon: f64) -> Result<Self> {
+        if !(epsilon > 0. && epsilon.is_finite()) {
+            return Err(Error::Value(format!(
+                "Adam: epsilon {epsilon} must be positive and finite"
+            )));
+        }
+        self.epsilon = epsilon;
+        Ok(self)
     }
 
     /// Computes the gradients of `loss` (a scalar) and moves the network's parameters one step against

@@ -52,13 +52,7 @@ pub(super) fn forward(
         Layer::LeakyRelu { slope } => leaky_relu(x, slope)?,
         Layer::Tanh => x.tanh()?,
         Layer::Dropout { .. } if statistics == Statistics::Running => x.clone(),
-        Layer::Dropout { rate } => {
-            let drawn = rng
-                .uniform(x.shape(), 0., 1.)
-                .map_err(candle_core::Error::wrap)?;
-            let mask = drawn.to_device(x.device())?.ge(rate)?.to_dtype(x.dtype())?;
-            (x * (mask / (1. - rate))?)?
-        }
+        Layer::Dropout { rate } => (x * dropout_mask(x, rate, rng)?)?,
         Layer::Reshape { ref shape } => {
             let mut batched = vec![x.dim(0)?];
             batched.extend(shape);
@@ -67,6 +61,43 @@ pub(super) fn forward(
         Layer::Flatten => x.flatten_from(1)?,
     };
     Ok((y, None))
+}
+
+/// The gradient of a linear layer's input `x`, from that of its output, differentiable in both it and the layer's
+/// weights.
+pub(super) fn backward(layer: &Layer, x: &Tensor, vars: &[Tensor], d: &Tensor) -> Result<Tensor> {
+    match *layer {
+        Layer::Dense { .. } => d.matmul(&vars[0].t()?),
+        Layer::Conv2d {
+            kernel,
+            stride,
+            padding,
+            ..
+        } => {
+            let (_, _, h, w) = x.dims4()?;
+            // What the stride left over at the far edge, which may differ between height and width.
+            let rest = |size: usize| (size + 2 * padding - kernel) % stride;
+            let output_padding = rest(h).max(rest(w));
+            let dx = d.conv_transpose2d(&vars[0], padding, output_padding, stride, 1)?;
+            dx.narrow(2, 0, h)?.narrow(3, 0, w)
+        }
+        Layer::ConvTranspose2d {
+            stride, padding, ..
+        } => d.conv2d(&vars[0], padding, stride, 1, 1),
+        Layer::Reshape { .. } | Layer::Flatten => d.reshape(x.shape()),
+        Layer::BatchNorm { .. } | Layer::LeakyRelu { .. } | Layer::Tanh | Layer::Dropout { .. } => {
+            unreachable!("not linear: {layer:?}")
+        }
+    }
+}
+
+/// 0 with probability `rate`, else what keeps the mean, for each value of `x`.
+pub(super) fn dropout_mask(x: &Tensor, rate: f64, rng: &Rng) -> Result<Tensor> {
+    let drawn = rng
+        .uniform(x.shape(), 0., 1.)
+        .map_err(candle_core::Error::wrap)?;
+    let mask = drawn.to_device(x.device())?.ge(rate)?.to_dtype(x.dtype())?;
+    mask / (1. - rate)
 }
 
 fn normalise(

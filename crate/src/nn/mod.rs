@@ -17,15 +17,19 @@
 
 mod candle;
 mod compile;
+mod condition;
 mod file;
+mod input_gradient;
 mod layer;
 mod network;
 mod summary;
 
+pub use condition::{of_class, with_class};
 pub use layer::Layer;
 pub use network::Network;
 pub use summary::{Row, Summary};
 
+pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
 
 use candle_core::Device;

@@ -24,8 +24,8 @@ pub struct Network {
     parameters: Var,
     /// All running statistics.
     state: Var,
-    plan: Option<Arc<Plan>>,
-    rng: Rng,
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) rng: Rng,
     frozen: bool,
 }
 
@@ -107,9 +107,9 @@ impl Network {
             let len = values.len();
             Var::from_tensor(&Tensor::from_vec(values, len, device)?)
         };
-        let plan = compile::compile(&config.layers, &config.input, &outputs, &variables);
+        let plan = || compile::compile(&config.layers, &config.input, &outputs, &variables);
         Ok(Network {
-            plan: Some(Arc::new(plan)),
+            plan: device.is_cpu().then(plan).map(Arc::new),
             config: config.clone(),
             outputs,
             variables: Arc::new(variables),
@@ -126,9 +126,18 @@ impl Network {
     ///
     /// Errors if the batch does not have the network's input shape; the message names both.
     pub fn train(&self, x: &Tensor) -> Result<Tensor> {
+        let statistics = match self.frozen {
+            false => Statistics::BatchAndUpdate,
+            true => Statistics::Batch,
+        };
+        self.forward(x, &self.trained(), statistics)
+    }
+
+    /// The parameters as training sees them: gradients stop at a frozen network's.
+    pub(super) fn trained(&self) -> Tensor {
         match self.frozen {
-            false => self.forward(x, &self.parameters, Statistics::BatchAndUpdate),
-            true => self.forward(x, &self.parameters.as_detached_tensor(), Statistics::Batch),
+            false => self.parameters.as_tensor().clone(),
+            true => self.parameters.as_detached_tensor(),
         }
     }
 
@@ -153,16 +162,6 @@ impl Network {
         }
     }
 
-    /// A copy of the network, with weights of its own, on another device.
-    pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
-        let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
-        Ok(Network {
-            parameters: copy(&self.parameters)?,
-            state: copy(&self.state)?,
-            ..self.clone()
-        })
-    }
-
     /// The same network, on the same weights, computed layer by layer in candle's own ops: several times slower,
     /// but differentiable any number of times.
     pub fn in_candle_ops(&self) -> Network {
@@ -172,7 +171,49 @@ impl Network {
         }
     }
 
-    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    /// A network of its own on a copy of the weights; training leaves it as it is, as a frozen one.
+    pub(crate) fn copy(&self) -> Result<Network> {
+        let copy = |row: &Var| Var::from_tensor(&row.as_detached_tensor().copy()?);
+        Ok(Network {
+            parameters: copy(&self.parameters)?,
+            state: copy(&self.state)?,
+            frozen: true,
+            ..self.clone()
+        })
+    }
+
+    /// The network with a copy of the weights on another device.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
+        let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
+        let (config, outputs) = (&self.config, &self.outputs);
+        let plan = || compile::compile(&config.layers, &config.input, outputs, &self.variables);
+        Ok(Network {
+            parameters: copy(&self.parameters)?,
+            state: copy(&self.state)?,
+            plan: device.is_cpu().then(plan).map(Arc::new),
+            ..self.clone()
+        })
+    }
+
+    /// Whether all parameters and running statistics are finite.
+    pub(crate) fn is_finite(&self) -> Result<bool> {
+        // 0 times infinity is no number.
+        let nothing = |row: &Var| {
+            (row.as_detached_tensor() * 0.)?
+                .sum_all()?
+                .to_scalar::<f32>()
+        };
+        Ok(nothing(&self.parameters)? == 0. && nothing(&self.state)? == 0.)
+    }
+
+    /// Moves all variables, running statistics too, by `share` of the way to those of a network of the same description.
+    pub(crate) fn move_towards(&self, other: &Network, share: f64) -> Result<()> {
+        ops::average(&self.parameters, &other.parameters, share)?;
+        Ok(ops::average(&self.state, &other.state, share)?)
+    }
+
+    /// Refuses a batch that does not have the network's input shape.
+    pub(super) fn check_batch(&self, x: &Tensor) -> Result<()> {
         if x.rank() == 0 || x.dims()[1..] != self.config.input[..] {
             return Err(Error::Shape(format!(
                 "{} takes a batch of shape [batch, {}], not {:?}",
@@ -181,21 +222,28 @@ impl Network {
                 x.dims()
             )));
         }
+        Ok(())
+    }
+
+    /// The shape of one output.
+    pub(crate) fn output(&self) -> &[usize] {
+        self.outputs.last().unwrap_or(&self.config.input)
+    }
+
+    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
+        self.check_batch(x)?;
         let x = x.to_device(parameters.device())?;
         match &self.plan {
-            Some(plan) if x.device().is_cpu() => {
-                let output = self.outputs.last().unwrap_or(&self.config.input);
-                Ok(ops::run(
-                    plan,
-                    &x,
-                    parameters,
-                    &self.state,
-                    statistics,
-                    &self.rng,
-                    output,
-                )?)
-            }
-            _ => self.layer_by_layer(x, parameters, statistics),
+            Some(plan) => Ok(ops::run(
+                plan,
+                &x,
+                parameters,
+                &self.state,
+                statistics,
+                &self.rng,
+                self.output(),
+            )?),
+            None => self.layer_by_layer(x, parameters, statistics),
         }
     }
 
@@ -206,21 +254,14 @@ impl Network {
         statistics: Statistics,
     ) -> Result<Tensor> {
         for (i, layer) in self.config.layers.iter().enumerate() {
-            let of_layer = || {
-                self.variables
-                    .iter()
-                    .filter(move |variable| variable.layer == i)
-            };
-            let state = self.state.as_detached_tensor();
-            let vars: Vec<Tensor> = of_layer()
-                .map(|v| v.cut(if v.trainable { parameters } else { &state }))
-                .collect::<Result<_>>()?;
+            let vars = self.of_layer(i, parameters)?;
             let (y, moments) = candle::forward(layer, &x, &vars, statistics, &self.rng)?;
             if let (Some(moments), Statistics::BatchAndUpdate) = (moments, statistics) {
                 let super::Layer::BatchNorm { momentum, .. } = *layer else {
                     continue;
                 };
-                let running = of_layer().zip(&vars).filter(|(v, _)| !v.trainable);
+                let own = self.variables.iter().filter(|v| v.layer == i);
+                let running = own.zip(&vars).filter(|(v, _)| !v.trainable);
                 for ((variable, old), new) in running.zip(moments) {
                     let moved = ((old * momentum)? + (new * (1. - momentum))?)?;
                     self.state.slice_set(&moved, 0, variable.offset)?;
@@ -229,6 +270,14 @@ impl Network {
             x = y;
         }
         Ok(x)
+    }
+
+    /// The variables of a layer: those that are trainable cut from `parameters`, the others as they are.
+    pub(super) fn of_layer(&self, layer: usize, parameters: &Tensor) -> Result<Vec<Tensor>> {
+        let state = self.state.as_detached_tensor();
+        let own = self.variables.iter().filter(|v| v.layer == layer);
+        own.map(|v| v.cut(if v.trainable { parameters } else { &state }))
+            .collect()
     }
 
     /// The name given to [`Sequential::new`].

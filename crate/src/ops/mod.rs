@@ -1,17 +1,22 @@
 //! What makes a training step fast on a CPU: a whole network as one operation of candle's, with its gradient.
 //!
-//! Nothing above this module knows how: [`run`] takes and returns ordinary tensors, and [`adam`] moves them.
+//! Nothing above this module knows how: [`run`] and [`input_gradient`] take and return ordinary tensors, and [`adam`]
+//! and [`average`] move them.
 
 mod adam;
+mod average;
 mod conv;
 mod elementwise;
 mod gemm;
 mod norm;
 mod plan;
+mod tangent;
 
 pub(crate) use adam::{AdamStep, adam};
+pub(crate) use average::average;
 pub(crate) use conv::{Conv, Size};
 pub(crate) use plan::{Plan, Statistics, Step};
+pub(crate) use tangent::input_gradient;
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};

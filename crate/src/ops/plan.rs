@@ -62,19 +62,19 @@ pub(crate) enum Statistics {
 
 /// The steps of a network, and buffers for them.
 pub(crate) struct Plan {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     /// Values per sample in front of the first step and after each.
-    sizes: Vec<usize>,
+    pub(super) sizes: Vec<usize>,
     buffers: Arc<Mutex<Vec<Vec<f32>>>>,
 }
 
 /// What a forward pass leaves for the backward pass.
 pub(crate) struct Tape {
-    n: usize,
+    pub(super) n: usize,
     /// The input, and the output of each step.
-    values: Vec<Buffer>,
+    pub(super) values: Vec<Buffer>,
     /// Of each step: a normalisation's moments, or a dropout's mask.
-    kept: Vec<Kept>,
+    pub(super) kept: Vec<Kept>,
     statistics: Statistics,
 }
 
@@ -84,15 +84,15 @@ pub(crate) struct Gradient<'a> {
     pub add: bool,
 }
 
-enum Kept {
+pub(super) enum Kept {
     Nothing,
     Moments(Vec<Moments>),
     Mask(Buffer),
 }
 
 /// A vector that goes back to its plan when it is no longer needed.
-struct Buffer {
-    values: Vec<f32>,
+pub(super) struct Buffer {
+    pub(super) values: Vec<f32>,
     home: Arc<Mutex<Vec<Vec<f32>>>>,
 }
 
@@ -120,7 +120,7 @@ impl Plan {
     }
 
     /// A buffer of any content.
-    fn buffer(&self, len: usize) -> Buffer {
+    pub(super) fn buffer(&self, len: usize) -> Buffer {
         let mut home = self.buffers.lock().unwrap_or_else(|e| e.into_inner());
         let found = home.iter().rposition(|buffer| buffer.len() == len);
         let values = found

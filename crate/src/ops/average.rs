@@ -1,0 +1,32 @@
+//! A moving average's update in one pass over memory.
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use super::elementwise::{CHUNK, vectorised};
+use super::{read, write};
+
+/// Moves `average` in place by `share` of its way to `values`; both have one shape and one device.
+pub(crate) fn average(average: &Tensor, values: &Tensor, share: f64) -> Result<()> {
+    if average.elem_count() == 0 {
+        return Ok(()); // a network without running statistics has a row of none
+    }
+    if !average.device().is_cpu() {
+        let moved = (average + ((values - average)? * share)?)?;
+        return average.slice_set(&moved.detach(), 0, 0);
+    }
+    let share = share as f32;
+    read(values, |values| {
+        write(average, |average| {
+            let chunks = average.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
+            chunks.for_each(|(average, values)| {
+                vectorised(|| {
+                    for (average, &value) in average.iter_mut().zip(values) {
+                        *average += share * (value - *average);
+                    }
+                })
+            });
+            Ok(())
+        })
+    })
+}

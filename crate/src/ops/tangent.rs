@@ -1,0 +1,203 @@
+//! The gradient of a network with respect to its input, as a value that has itself a gradient in the parameters
+//! (double backpropagation, Drucker and LeCun 1992, <https://doi.org/10.1109/72.165600>), for networks of weights,
+//! leaky activations and dropout.
+//!
+//! Between the kinks of its activations such a network is an affine map. The gradient g of <seed, output> is the seed
+//! sent backward through weights and slopes, and <g, v>, for any direction v, is <seed, t(v)>, where t is the *tangent*
+//! network: the same weights, no biases, and for each activation and dropout the slopes that it had. So the gradient of
+//! <g, v> is found as in every backward pass: for each layer, from the tangent's values in front of its weights and from
+//! what came back behind them, which computing g has left. One forward pass of v does it all.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use super::elementwise::{swap_rows, transpose, update};
+use super::plan::{Buffer, Gradient, Kept, Plan, Statistics, Step, Tape};
+use super::{collected, on_the_pool, read, slice, write};
+use crate::rng::Rng;
+
+/// The gradient of the sum of `seed` (batch, output...) times the output for `x` (batch, ...), with respect to `x`; it
+/// is differentiable in the row of `parameters`. Both are f32. The plan has no normalisation and no tanh.
+pub(crate) fn input_gradient(
+    plan: &Arc<Plan>,
+    x: &Tensor,
+    seed: &Tensor,
+    parameters: &Tensor,
+    rng: &Rng,
+) -> Result<Tensor> {
+    if x.elem_count() == 0 {
+        return x.zeros_like();
+    }
+    parameters.apply_op1(InputGradient {
+        plan: plan.clone(),
+        x: x.detach(),
+        seed: seed.detach(),
+        rng: rng.clone(),
+        trace: Mutex::new(None),
+    })
+}
+
+struct InputGradient {
+    plan: Arc<Plan>,
+    x: Tensor,
+    seed: Tensor,
+    rng: Rng,
+    trace: Mutex<Option<Arc<Trace>>>,
+}
+
+impl CustomOp1 for InputGradient {
+    fn name(&self) -> &'static str {
+        "input gradient"
+    }
+
+    fn cpu_fwd(&self, p: &CpuStorage, pl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let parameters = slice(p, pl)?;
+        let (trace, g) = read(&self.x, |x| {
+            read(&self.seed, |seed| {
+                Ok(on_the_pool(|| {
+                    self.plan.input_gradient(x, seed, parameters, &self.rng)
+                }))
+            })
+        })?;
+        *self.trace.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(trace));
+        Ok((CpuStorage::F32(g), self.x.shape().clone()))
+    }
+
+    fn bwd(&self, p: &Tensor, _g: &Tensor, dg: &Tensor) -> Result<Option<Tensor>> {
+        let trace = self.trace.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let Some(trace) = trace else {
+            bail!("input gradient: backward without forward")
+        };
+        let into = |row: &Tensor, add| {
+            read(p, |p| {
+                read(dg, |dg| {
+                    write(row, |row| {
+                        let gradient = Gradient { row, add };
+                        let back = || self.plan.input_gradient_back(&trace, p, dg, gradient);
+                        on_the_pool(back);
+                        Ok(())
+                    })
+                })
+            })
+        };
+        if let Some((sum, add)) = collected(p) {
+            into(&sum, add)?;
+            return Ok(None);
+        }
+        let gradient = p.zeros_like()?;
+        into(&gradient, true)?;
+        Ok(Some(gradient))
+    }
+}
+
+/// What computing an input gradient leaves for its backward pass.
+pub(crate) struct Trace {
+    /// The network's own forward pass: where its activations stood.
+    tape: Tape,
+    /// Of each weighted step, what came back behind its weights.
+    deltas: Vec<Option<Buffer>>,
+}
+
+impl Plan {
+    /// From `x` and `seed` (batch, values): the gradient of <seed, output> with respect to `x` (batch, values).
+    fn input_gradient(
+        &self,
+        x: &[f32],
+        seed: &[f32],
+        parameters: &[f32],
+        rng: &Rng,
+    ) -> (Trace, Vec<f32>) {
+        let tape = self.forward(x, parameters, &mut [], Statistics::Batch, rng);
+        let n = tape.n;
+        let mut d = self.buffer(seed.len());
+        transpose(seed, n, seed.len() / n, &mut d.values);
+        let mut deltas: Vec<_> = self.steps.iter().map(|_| None).collect();
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            self.slopes(&tape, i, &mut d);
+            let mut dx = self.buffer(self.sizes[i] * n);
+            match *step {
+                Step::Weighted {
+                    conv, up, weight, ..
+                } => {
+                    let weights = &parameters[weight..];
+                    match up {
+                        false => conv.up(weights, &d.values, &mut dx.values, n),
+                        true => conv.down(weights, &d.values, &mut dx.values, n),
+                    }
+                    deltas[i] = Some(d);
+                }
+                Step::Swap { a, b } => swap_rows(&d.values, b, a, &mut dx.values, n),
+                _ => continue,
+            }
+            d = dx;
+        }
+        let mut g = vec![0.; x.len()];
+        transpose(&d.values, g.len() / n, n, &mut g);
+        (Trace { tape, deltas }, g)
+    }
+
+    /// From `dg` (batch, values), the gradient of a loss with respect to what [`Plan::input_gradient`] returned: that
+    /// with respect to the parameters. That of the biases, which only shift the output, is 0.
+    fn input_gradient_back(
+        &self,
+        trace: &Trace,
+        parameters: &[f32],
+        dg: &[f32],
+        gradient: Gradient,
+    ) {
+        let Gradient { row, add } = gradient;
+        if !add {
+            row.fill(0.);
+        }
+        let n = trace.tape.n;
+        let mut t = self.buffer(dg.len());
+        transpose(dg, n, dg.len() / n, &mut t.values);
+        for (i, step) in self.steps.iter().enumerate() {
+            let mut y = self.buffer(self.sizes[i + 1] * n);
+            match (step, &trace.deltas[i]) {
+                (
+                    &Step::Weighted {
+                        conv, up, weight, ..
+                    },
+                    Some(delta),
+                ) => {
+                    let (big, small) = match up {
+                        false => (&t.values, &delta.values),
+                        true => (&delta.values, &t.values),
+                    };
+                    let mut scratch = self.buffer(small.len());
+                    let sum = &mut row[weight..][..conv.weight_len()];
+                    conv.weights(big, small, sum, true, n, &mut scratch.values);
+                    let weights = &parameters[weight..];
+                    match up {
+                        false => conv.down(weights, &t.values, &mut y.values, n),
+                        true => conv.up(weights, &t.values, &mut y.values, n),
+                    }
+                    t = y;
+                }
+                (&Step::Swap { a, b }, _) => {
+                    swap_rows(&t.values, a, b, &mut y.values, n);
+                    t = y;
+                }
+                _ => {}
+            }
+            self.slopes(&trace.tape, i, &mut t);
+        }
+    }
+
+    /// Multiplies by the slopes that a step's activation or dropout had.
+    fn slopes(&self, tape: &Tape, i: usize, d: &mut Buffer) {
+        let y = &tape.values[i + 1].values;
+        match (&self.steps[i], &tape.kept[i]) {
+            (&(Step::Weighted { slope, .. } | Step::LeakyRelu { slope }), _) if slope != 1. => {
+                update(&mut d.values, y, |d, y| if y > 0. { d } else { slope * d })
+            }
+            (_, Kept::Mask(mask)) => update(&mut d.values, &mask.values, |d, mask| d * mask),
+            (Step::Norm { .. } | Step::Tanh, _) => {
+                unreachable!("refused by Network::input_gradient")
+            }
+            _ => {}
+        }
+    }
+}
