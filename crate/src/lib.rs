@@ -17,6 +17,7 @@ mod ops;
 pub mod optim;
 pub mod penalty;
 pub mod plot;
+pub mod recipe;
 pub mod rng;
 pub mod train;
 
