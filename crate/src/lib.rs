@@ -8,6 +8,7 @@
 //! Cells reach candle through this crate ([`candle`], [`candle_nn`]), so that all of them share one copy.
 
 pub mod data;
+pub mod device;
 pub mod display;
 mod error;
 pub mod files;
@@ -28,13 +29,15 @@ pub use error::{Error, Result};
 /// What a notebook needs: `use digit_gan::prelude::*;`.
 pub mod prelude {
     pub use crate::data::{Digits, Split};
+    pub use crate::device::BestDevice;
     pub use crate::display::setup;
     pub use crate::loss::{GanLoss, bce};
     pub use crate::nn::{Network, Sequential, of_class, with_class};
     pub use crate::optim::{Adam, MovingAverage, Schedule};
     pub use crate::penalty::{Penalty, instance_noise};
     pub use crate::plot::{self, Figure};
+    pub use crate::recipe::Recipe;
     pub use crate::rng::Rng;
-    pub use crate::train::{History, Snapshot, env_or};
+    pub use crate::train::{History, Snapshot, Trainer, Training, env_or};
     pub use candle_core::{D, DType, Device, Tensor, Var};
 }

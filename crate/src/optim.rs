@@ -196,6 +196,18 @@ impl Adam {
         Ok(())
     }
 
+    /// The optimizer of a copy of the network on another device.
+    pub(crate) fn moved_to(self, network: &Network) -> Result<Self> {
+        let device = network.variable().device();
+        let [first, second] = &self.moments;
+        Ok(Adam {
+            moments: [first.to_device(device)?, second.to_device(device)?],
+            gradient: self.gradient.to_device(device)?,
+            network: network.clone(),
+            ..self
+        })
+    }
+
     fn moments_of(&self, file: &mut Contents, path: &Path, prefix: &str) -> Result<[Tensor; 2]> {
         let mut row = |moment: &str| {
             let take = |name: &str, shape: &[usize]| {

@@ -15,10 +15,14 @@
 
 mod check;
 
+use std::fs;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::SIDE;
+use crate::files::write_atomically;
 use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
 use crate::optim::Schedule;
@@ -268,6 +272,26 @@ impl Recipe {
             recipe
         } else {
             recipe.conditional()
+        })
+    }
+
+    /// Writes the recipe as JSON, as a run keeps it: `recipe.json`.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::format(path, error.to_string()))?;
+        write_atomically(path, |file| writeln!(file, "{json}"))
+    }
+
+    /// Reads a recipe from a JSON file. Errors if a value is missing, unknown or of another kind.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        serde_json::from_str(&text).map_err(|error| {
+            Error::format(
+                path,
+                format!("expected a recipe as Recipe::save() writes it: {error}"),
+            )
         })
     }
 

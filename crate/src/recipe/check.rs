@@ -6,8 +6,8 @@ use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
 use crate::{Error, Result};
 
-/// The most images in a step, and the most updates of the discriminator: what a step holds in memory follows from it.
-const MAX_BATCH: usize = 1 << 16;
+/// The most images in a step, updates of the discriminator, and numbers of noise: memory is bounded by it.
+const MAX_COUNT: usize = 1 << 16;
 
 impl Recipe {
     /// Refuses what cannot be trained, or makes no sense together; the message says why, and what to do.
@@ -90,16 +90,23 @@ impl Recipe {
                 "{name} is {value}, it must be {wanted}"
             )))
         };
-        if !(1..=MAX_BATCH).contains(&self.batch_size) {
+        if !(1..=MAX_COUNT).contains(&self.batch_size) {
             return refuse(
                 "batch_size",
                 &self.batch_size,
-                &format!("from 1 to {MAX_BATCH}"),
+                &format!("from 1 to {MAX_COUNT}"),
             );
         }
-        if !(1..=MAX_BATCH).contains(&self.d_steps) {
+        if !(1..=MAX_COUNT).contains(&self.latent_dim) {
+            return refuse(
+                "latent_dim",
+                &self.latent_dim,
+                &format!("from 1 to {MAX_COUNT}"),
+            );
+        }
+        if !(1..=MAX_COUNT).contains(&self.d_steps) {
             let wanted =
-                format!("from 1 to {MAX_BATCH}: without updates, a discriminator teaches nothing");
+                format!("from 1 to {MAX_COUNT}: without updates, a discriminator teaches nothing");
             return refuse("d_steps", &self.d_steps, &wanted);
         }
         if self.images < self.images_per_step() {
