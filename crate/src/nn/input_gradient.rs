@@ -88,13 +88,14 @@ impl Network {
             };
             trace.push((layer, std::mem::replace(&mut x, y), vars, slopes));
         }
-        let reversed = trace.into_iter().rev();
-        Ok(
-            reversed.fold(Ok(seed), |d, (layer, x, vars, slopes)| match slopes {
-                Some(slopes) => d? * slopes,
-                None => candle::backward(layer, &x, &vars, &d?),
-            })?,
-        )
+        let mut d = seed;
+        for (layer, x, vars, slopes) in trace.into_iter().rev() {
+            d = match slopes {
+                Some(slopes) => (d * slopes)?,
+                None => candle::backward(layer, &x, &vars, &d)?,
+            };
+        }
+        Ok(d)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct MovingAverage {
     /// a file restores this and the weights of [`MovingAverage::network`].
     pub images: u64,
     half_life: f64,
-    network: Network,
+    source: Network,
     average: Network,
 }
 
@@ -41,7 +41,7 @@ impl MovingAverage {
         Ok(MovingAverage {
             images: 0,
             half_life,
-            network: network.clone(),
+            source: network.clone(),
             average: network.copy()?,
         })
     }
@@ -51,7 +51,7 @@ impl MovingAverage {
         let half_life = self.half_life.min(RAMP_UP * self.images as f64);
         // At the first update nothing has been seen: all of the old is forgotten.
         let kept = 0.5f64.powf(images as f64 / half_life.max(1e-8));
-        self.average.move_towards(&self.network, 1. - kept)?;
+        self.average.move_towards(&self.source, 1. - kept)?;
         self.images += images as u64;
         Ok(())
     }
