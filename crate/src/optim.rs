@@ -172,7 +172,7 @@ impl Adam {
         Ok(())
     }
 
-    /// The moments, each under the name of its parameter behind `prefix`.
+    /// The moments, each under the name of its parameter behind `prefix`: to be written at once, as [`Network::tensors`].
     pub(crate) fn tensors(&self, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = Vec::new();
         for (moment, row) in MOMENTS.iter().zip(&self.moments) {

@@ -121,3 +121,39 @@ impl Rng {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::RngCore;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_goes_on_from_wherever_it_was_left() {
+        let rng = Rng::seed(9);
+        // Past several blocks of 64 words, ending anywhere in them, with draws of all kinds.
+        for n in 0..150 {
+            match n % 3 {
+                0 => drop(rng.normal(n % 7).unwrap()),
+                1 => drop(rng.own()),
+                _ => rng.lock().fill_bytes(&mut vec![0; n % 11]),
+            }
+            let saved = serde_json::to_string(&rng.state()).unwrap();
+            let other = Rng::from_state(&serde_json::from_str(&saved).unwrap());
+            let ahead = Rng(Arc::new(Mutex::new(rng.lock().clone())));
+            for rng in [&other, &ahead] {
+                rng.lock().next_u32();
+            }
+            let values = |rng: &Rng| rng.normal(300).unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&other), values(&ahead), "after {n}");
+        }
+    }
+
+    #[test]
+    fn moving_a_stream_moves_all_its_handles() {
+        let (rng, other) = (Rng::seed(1), Rng::seed(2));
+        let handle = rng.clone();
+        rng.go_to(&other.state());
+        assert_eq!(handle.permutation(20), other.permutation(20));
+    }
+}

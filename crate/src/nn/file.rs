@@ -45,7 +45,7 @@ impl Network {
         Ok(network)
     }
 
-    /// All variables, each under its name behind `prefix`; on a CPU most of them without a copy.
+    /// All variables, each under its name behind `prefix`: to be written at once, as they share the network's memory.
     pub(crate) fn tensors(&self, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let prefixed = |(name, values)| (format!("{prefix}{name}"), values);
         self.variables().map(|v| v.map(prefixed)).collect()

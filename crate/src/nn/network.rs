@@ -297,7 +297,9 @@ impl Network {
 
     /// The trainable parameters, each a copy under its name, in the order of the layers.
     pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
-        self.named(&self.parameters.as_detached_tensor())
+        let views = self.named(&self.parameters.as_detached_tensor())?;
+        let copied = |(name, view): (String, Tensor)| Ok((name, view.copy()?));
+        views.into_iter().map(copied).collect()
     }
 
     /// The gradient of each parameter, from the result of a `backward()`; empty if the loss did not depend on them.
@@ -308,11 +310,12 @@ impl Network {
         }
     }
 
-    /// The values of a row in the order of [`Network::variable`], each parameter's a copy under its name.
+    /// The values of a row in the order of [`Network::variable`], each parameter's under its name; many share the row's
+    /// memory.
     pub(crate) fn named(&self, row: &Tensor) -> Result<Vec<(String, Tensor)>> {
         let trainable = self.variables.iter().filter(|variable| variable.trainable);
         trainable
-            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?.copy()?)))
+            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?)))
             .collect()
     }
 
@@ -335,18 +338,17 @@ impl Network {
         Ok(Tensor::from_vec(row, len, self.parameters.device())?)
     }
 
-    /// All variables with copies of their values: the parameters and the running statistics.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
+    /// All variables with their values: the parameters and the running statistics. Many share the network's memory, and
+    /// change with it.
+    pub(super) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
         self.variables.iter().map(|variable| {
             let row = if variable.trainable {
                 &self.parameters
             } else {
                 &self.state
             };
-            Ok((
-                variable.name.clone(),
-                variable.cut(&row.as_detached_tensor())?.copy()?,
-            ))
+            let values = variable.cut(&row.as_detached_tensor())?;
+            Ok((variable.name.clone(), values))
         })
     }
 

@@ -60,7 +60,7 @@ impl MovingAverage {
     pub(crate) fn moved_to(self, network: &Network) -> Result<Self> {
         Ok(MovingAverage {
             average: self.average.to_device(network.variable().device())?,
-            network: network.clone(),
+            source: network.clone(),
             ..self
         })
     }

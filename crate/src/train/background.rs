@@ -267,7 +267,7 @@ fn serve(
             }
         }
     }
-    Ok(())
+    trainer.finish()
 }
 
 /// What the thread leaves, once it has ended.
@@ -312,4 +312,58 @@ fn is_warning(line: &str) -> bool {
 /// What the mutexes hold stays whole if a holder panics.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Digits;
+    use crate::nn::Sequential;
+    use crate::recipe::Recipe;
+    use crate::rng::Rng;
+
+    #[test]
+    fn a_panic_is_told_in_its_own_words_and_loses_no_checkpoint() -> Result<()> {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        let digits = Digits::builtin(8, &Rng::seed(1));
+        let generator = Sequential::new("generator", [4]).dense(784);
+        let discriminator = Sequential::new("discriminator", [1, 28, 28]).flatten();
+        let recipe = Recipe {
+            generator: generator.reshape([1, 28, 28]),
+            discriminator: discriminator.dense(1),
+            latent_dim: 4,
+            batch_size: 4,
+            ..Recipe::dense()
+        };
+        let start = || Trainer::open(recipe.clone(), &digits, &run);
+        start()?.checkpoint()?;
+        for ask in [
+            |training: Training| training.status().map(drop),
+            |training: Training| training.pause(),
+            |training: Training| training.wait().map(drop),
+            |training: Training| training.stop().map(drop),
+        ] {
+            let training = Training::spawn(start()?, |trainer| match trainer.steps() {
+                3 => panic!("the {} is on fire", "kernel"),
+                _ => trainer.advance(),
+            });
+            while training.is_running() {
+                thread::yield_now();
+            }
+            let error = ask(training).unwrap_err();
+            assert!(matches!(error, Error::Training(_)));
+            let message = error.to_string();
+            assert!(
+                message.contains("panicked: the kernel is on fire. Trainer::resume"),
+                "{message}"
+            );
+            assert_eq!(
+                start()?.steps(),
+                0,
+                "the checkpoint is there, and the folder is free"
+            );
+        }
+        Ok(())
+    }
 }

@@ -105,13 +105,15 @@ impl Folder {
         let path = self.path.join(STATS);
         let json = serde_json::to_string(stats)
             .map_err(|error| Error::format(&path, error.to_string()))?;
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
+        let write = || {
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let length = file.metadata()?.len();
             // One write: a kill cuts a line short at most, and only the last one.
-            .and_then(|mut file| file.write_all(format!("{json}\n").as_bytes()))
-            .map_err(|source| Error::io(&path, source))
+            file.write_all(format!("{json}\n").as_bytes())
+                // Half a line on a full disk would spoil the next one.
+                .inspect_err(|_| drop(file.set_len(length)))
+        };
+        write().map_err(|source| Error::io(&path, source))
     }
 
     /// Makes the lines of statistics last, before a checkpoint that counts on them.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 
 use super::checkpoint::{self, State};
-use super::folder::Folder;
+use super::folder::{Folder, holds_run};
 use super::stats::{StepStats, Tick, right, score};
 use super::status::{self, Status};
 use super::watch::Watch;
@@ -120,6 +120,15 @@ impl Trainer {
             )));
         }
         Self::go_on(recipe.clone(), digits, folder)
+    }
+
+    /// [`Trainer::resume_with`] if the folder holds a run, else [`Trainer::new`]: the same call starts a run and, after
+    /// whatever has stopped it, goes on with it.
+    pub fn open(recipe: Recipe, digits: &Digits, folder: impl AsRef<Path>) -> Result<Self> {
+        match holds_run(folder.as_ref()) {
+            true => Self::resume_with(&recipe, digits, folder),
+            false => Self::new(recipe, digits, folder),
+        }
     }
 
     fn go_on(recipe: Recipe, digits: &Digits, folder: Folder) -> Result<Self> {
@@ -429,12 +438,20 @@ impl Trainer {
         Ok(stats)
     }
 
-    /// Trains to the end of the recipe.
+    /// Trains to the end of the recipe. After an error on the way, such as a full disk, it can be called again.
     pub fn run(&mut self) -> Result<()> {
         while !self.finished() {
             self.advance()?;
         }
-        Ok(())
+        self.finish()
+    }
+
+    /// Writes the last checkpoint if an error has kept it from being written.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        match self.is_unsaved() {
+            true => self.checkpoint().map(drop),
+            false => Ok(()),
+        }
     }
 
     /// Ends a tick: a line of statistics, a line of progress, and the warnings that are due.

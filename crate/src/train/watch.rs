@@ -76,3 +76,68 @@ fn variance(images: &Tensor) -> Result<f64> {
     let squares = rows.broadcast_sub(&mean)?.sqr()?;
     Ok(f64::from(squares.mean_all()?.to_scalar::<f32>()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    /// Images of the same mean, whose pixels deviate so much.
+    fn images(deviation: f64) -> Tensor {
+        (Rng::seed(1).normal((16, 1, 28, 28)).unwrap() * deviation).unwrap()
+    }
+
+    /// The ticks, of 200 steps each, at which there was a warning, and what it said.
+    fn told(
+        watch: &mut Watch,
+        ticks: usize,
+        fake: f64,
+        right: Option<f64>,
+    ) -> Vec<(usize, String)> {
+        let (real, fake) = (images(0.6), images(fake));
+        let look = |tick| {
+            let warnings = watch.look(200, &real, &fake, right).unwrap();
+            warnings.into_iter().map(move |warning| (tick, warning))
+        };
+        (1..=ticks).flat_map(look).collect()
+    }
+
+    #[test]
+    fn samples_that_hardly_differ_are_noticed_once_after_a_while() {
+        let mut watch = Watch::default();
+        let told = told(&mut watch, 30, 0.06, Some(0.8));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, 5);
+        assert!(
+            told[0].1.starts_with(
+                "warning: the generator's samples hardly differ (their variance is 1.0%"
+            )
+        );
+    }
+
+    #[test]
+    fn a_discriminator_that_is_always_right_is_noticed_once_after_a_while() {
+        let mut watch = Watch::default();
+        let told = told(&mut watch, 30, 0.5, Some(1.));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, 5);
+        assert!(
+            told[0]
+                .1
+                .starts_with("warning: the discriminator is always right")
+        );
+    }
+
+    #[test]
+    fn a_healthy_training_and_a_bad_start_are_left_alone() {
+        let mut watch = Watch::default();
+        assert_eq!(told(&mut watch, 4, 0.01, Some(1.)), []);
+        assert_eq!(told(&mut watch, 1, 0.5, Some(0.97)), []);
+        assert_eq!(
+            told(&mut watch, 4, 0.01, Some(1.)),
+            [],
+            "it begins to count anew"
+        );
+        assert_eq!(told(&mut watch, 30, 0.5, None), []);
+    }
+}
