@@ -24,14 +24,12 @@ struct Network {
 
 impl Network {
     fn new(description: &Sequential) -> peer::Result<Self> {
-        let layers = serde_json::to_value(description)?["layers"].take();
-        let layers: Vec<Layer> = serde_json::from_value(layers)?;
         let summary = description.build(&Rng::seed(0))?.summary();
         let map = VarMap::new();
         let vars = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
         let (mut modules, mut inputs) = (Vec::new(), summary.input[0]);
-        for (number, (layer, row)) in layers.into_iter().zip(&summary.rows).enumerate() {
-            modules.push(module(layer, inputs, vars.pp(number))?);
+        for (number, (layer, row)) in description.layers().iter().zip(&summary.rows).enumerate() {
+            modules.push(module(layer.clone(), inputs, vars.pp(number))?);
             inputs = row.output[0];
         }
         let named = map.data().lock().unwrap().clone();

@@ -1,6 +1,7 @@
-//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/literals.rs.
+//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/literals.rs: the crate's recipes.
 
-use digit_gan::nn::Sequential;
+use digit_gan::nn::{Layer, Sequential};
+use digit_gan::recipe::Recipe;
 
 pub const LATENT: usize = 100;
 
@@ -14,96 +15,25 @@ pub struct Workload {
 
 /// W1, W2 or W3, with this rate of dropout where the workload has dropout at all.
 pub fn workload(name: &str, dropout: f64) -> Workload {
-    let generator = Sequential::new("generator", [LATENT]);
-    let discriminator = Sequential::new("discriminator", [1, 28, 28]);
-    match name {
-        "W1" => Workload {
-            generator: generator
-                .dense(256)
-                .leaky_relu(0.2)
-                .batch_norm(0.8)
-                .dense(512)
-                .leaky_relu(0.2)
-                .batch_norm(0.8)
-                .dense(1024)
-                .leaky_relu(0.2)
-                .batch_norm(0.8)
-                .dense(28 * 28)
-                .tanh()
-                .reshape([1, 28, 28]),
-            discriminator: discriminator
-                .flatten()
-                .dense(512)
-                .leaky_relu(0.2)
-                .dense(256)
-                .leaky_relu(0.2)
-                .dense(1),
-            learning_rate: 2e-4,
-            beta1: 0.5,
-        },
-        "W2" => Workload {
-            generator: generator
-                .dense(7 * 7 * 256)
-                .no_bias()
-                .batch_norm(0.99)
-                .leaky_relu(0.3)
-                .reshape([256, 7, 7])
-                .conv_transpose2d(128, 5, 1)
-                .no_bias()
-                .batch_norm(0.99)
-                .leaky_relu(0.3)
-                .conv_transpose2d(64, 5, 2)
-                .no_bias()
-                .batch_norm(0.99)
-                .leaky_relu(0.3)
-                .conv_transpose2d(1, 5, 2)
-                .no_bias()
-                .tanh(),
-            discriminator: discriminator
-                .conv2d(64, 5, 2)
-                .leaky_relu(0.3)
-                .dropout(dropout)
-                .conv2d(128, 5, 2)
-                .leaky_relu(0.3)
-                .dropout(dropout)
-                .flatten()
-                .dense(1),
-            learning_rate: 1e-4,
-            beta1: 0.9,
-        },
-        "W3" => Workload {
-            generator: generator
-                .dense(1024)
-                .no_bias()
-                .batch_norm(0.9)
-                .leaky_relu(0.2)
-                .dense(128 * 7 * 7)
-                .no_bias()
-                .batch_norm(0.9)
-                .leaky_relu(0.2)
-                .reshape([128, 7, 7])
-                .conv_transpose2d(64, 4, 2)
-                .no_bias()
-                .batch_norm(0.9)
-                .leaky_relu(0.2)
-                .conv_transpose2d(1, 4, 2)
-                .tanh(),
-            discriminator: discriminator
-                .conv2d(64, 4, 2)
-                .leaky_relu(0.2)
-                .conv2d(128, 4, 2)
-                .no_bias()
-                .batch_norm(0.9)
-                .leaky_relu(0.2)
-                .flatten()
-                .dense(1024)
-                .no_bias()
-                .batch_norm(0.9)
-                .leaky_relu(0.2)
-                .dense(1),
-            learning_rate: 2e-4,
-            beta1: 0.5,
-        },
+    let recipe = match name {
+        "W1" => Recipe::dense(),
+        "W2" => Recipe::dcgan(),
+        "W3" => Recipe::compact(),
         other => panic!("no workload {other}: W1, W2 or W3"),
+    };
+    Workload {
+        generator: recipe.generator,
+        discriminator: with_dropout(&recipe.discriminator, dropout),
+        learning_rate: recipe.g_adam.learning_rate,
+        beta1: recipe.g_adam.beta1,
     }
+}
+
+fn with_dropout(network: &Sequential, rate: f64) -> Sequential {
+    let empty = Sequential::new(network.name(), network.input());
+    let layers = network.layers().iter().map(|layer| match layer {
+        Layer::Dropout { .. } => Layer::Dropout { rate },
+        other => other.clone(),
+    });
+    layers.fold(empty, Sequential::layer)
 }

@@ -714,6 +714,10 @@ fn damaged_files_are_named() -> Result<()> {
         .expect("the description");
     lying[at + 8] = b'9';
     std::fs::write(&path, &lying).unwrap();
+    assert!(message(Network::load(&path, &rng)).contains("its checksum is wrong"));
+    let key = whole.windows(5).position(|w| w == b"crc32").unwrap();
+    lying[key] = b'x'; // as if from a program that writes no checksum
+    std::fs::write(&path, &lying).unwrap();
     assert!(message(Network::load(&path, &rng)).contains("the network's has [3, 9]"));
     assert!(
         message(Network::load(folder.path().join("absent"), &rng)).contains("absent: No such file")

@@ -11,6 +11,7 @@ use candle_core::utils::get_num_threads;
 
 use crate::nn::Summary;
 use crate::plot::{Figure, Format};
+use crate::train::Status;
 
 /// What a notebook runs on, with a hint where the kernel compiles for less than full speed.
 ///
@@ -89,6 +90,22 @@ impl Figure {
     /// Shows the picture.
     pub fn evcxr_display(&self) {
         show(&[("text/html", &self.html())]);
+    }
+}
+
+impl Status {
+    /// The text above the samples.
+    pub fn html(&self) -> String {
+        let text = escape(&self.to_string());
+        format!("<pre>{text}</pre>{}", self.samples.html())
+    }
+
+    /// Shows where the run stands, with its samples.
+    pub fn evcxr_display(&self) {
+        show(&[
+            ("text/html", &self.html()),
+            ("text/plain", &self.to_string()),
+        ]);
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Error {
     Shape(String),
     /// A value outside its range; the message names it and the range.
     Value(String),
+    /// A training that cannot go on: it has diverged, or its thread has panicked; the message names the last checkpoint.
+    Training(String),
     /// candle refused an operation.
     Candle(candle_core::Error),
 }
@@ -50,9 +52,10 @@ impl fmt::Display for Error {
         match self {
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Error::Format { path, message } => write!(f, "{}: {message}", path.display()),
-            Error::NotFound(message) | Error::Shape(message) | Error::Value(message) => {
-                f.write_str(message)
-            }
+            Error::NotFound(message)
+            | Error::Shape(message)
+            | Error::Value(message)
+            | Error::Training(message) => f.write_str(message),
             Error::Candle(error) => f.write_str(&without_backtrace(error)),
         }
     }

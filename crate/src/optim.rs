@@ -6,7 +6,6 @@ mod schedule;
 pub use average::MovingAverage;
 pub use schedule::Schedule;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::Tensor;
@@ -42,7 +41,7 @@ pub struct Adam {
     network: Network,
     /// Running means of the gradient and of its square, in the order of [`Network::variable`].
     moments: [Tensor; 2],
-    /// Where a step's gradients are summed; kept for its memory.
+    /// Where a step's gradients are summed; kept for its memory, and for its norm.
     gradient: Tensor,
     steps: u64,
 }
@@ -124,6 +123,7 @@ impl Adam {
                 )));
             }
         };
+        self.gradient = gradient;
         self.steps += 1;
         let step = AdamStep {
             learning_rate: self.learning_rate,
@@ -134,23 +134,23 @@ impl Adam {
         };
         ops::adam(
             parameters,
-            &gradient,
+            &self.gradient,
             [&self.moments[0], &self.moments[1]],
             step,
         )?;
         Ok(())
     }
 
+    /// The length of the last step's gradient: the Euclidean norm over all parameters, 0 before the first step.
+    pub fn gradient_norm(&self) -> Result<f64> {
+        let squares = self.gradient.sqr()?.sum_all()?;
+        Ok(f64::from(squares.to_scalar::<f32>()?).sqrt())
+    }
+
     /// Writes the moments and the number of steps as a safetensors file, atomically.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut tensors = Vec::new();
-        for (moment, row) in MOMENTS.iter().zip(&self.moments) {
-            for (name, values) in self.network.named(row)? {
-                tensors.push((format!("{name}.{moment}"), values));
-            }
-        }
-        let header = HashMap::from([(STEPS.into(), self.steps.to_string())]);
-        save_tensors(path.as_ref(), tensors, header)
+        let steps = self.steps.to_string();
+        save_tensors(path.as_ref(), &self.tensors("")?, [(STEPS, steps)])
     }
 
     /// Takes up the moments and the number of steps of a file, so that training goes on as if it had never
@@ -165,16 +165,57 @@ impl Adam {
                 "holds no number of steps: not written by an optimizer's save()",
             )
         })?;
-        let mut row = |moment: &str| {
-            let take =
-                |name: &str, shape: &[usize]| file.take(path, &format!("{name}.{moment}"), shape);
-            self.network.row(true, take)
-        };
-        let moments = [row(MOMENTS[0])?, row(MOMENTS[1])?];
+        let moments = self.moments_of(&mut file, path, "")?;
         file.all_taken(path)?;
         self.moments = moments;
         self.steps = steps;
         Ok(())
+    }
+
+    /// The moments, each under the name of its parameter behind `prefix`: to be written at once, as [`Network::tensors`].
+    pub(crate) fn tensors(&self, prefix: &str) -> Result<Vec<(String, Tensor)>> {
+        let mut tensors = Vec::new();
+        for (moment, row) in MOMENTS.iter().zip(&self.moments) {
+            for (name, values) in self.network.named(row)? {
+                tensors.push((format!("{prefix}{name}.{moment}"), values));
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Takes up the moments that the file holds behind `prefix`, after so many steps.
+    pub(crate) fn take(
+        &mut self,
+        file: &mut Contents,
+        path: &Path,
+        prefix: &str,
+        steps: u64,
+    ) -> Result<()> {
+        self.moments = self.moments_of(file, path, prefix)?;
+        self.steps = steps;
+        Ok(())
+    }
+
+    /// The optimizer of a copy of the network on another device.
+    pub(crate) fn moved_to(self, network: &Network) -> Result<Self> {
+        let device = network.variable().device();
+        let [first, second] = &self.moments;
+        Ok(Adam {
+            moments: [first.to_device(device)?, second.to_device(device)?],
+            gradient: self.gradient.to_device(device)?,
+            network: network.clone(),
+            ..self
+        })
+    }
+
+    fn moments_of(&self, file: &mut Contents, path: &Path, prefix: &str) -> Result<[Tensor; 2]> {
+        let mut row = |moment: &str| {
+            let take = |name: &str, shape: &[usize]| {
+                file.take(path, &format!("{prefix}{name}.{moment}"), shape)
+            };
+            self.network.row(true, take)
+        };
+        Ok([row(MOMENTS[0])?, row(MOMENTS[1])?])
     }
 }
 

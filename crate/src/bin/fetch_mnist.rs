@@ -5,7 +5,8 @@
 //! attempt, a decoder's panic is an attempt that failed, and a server that falls silent can be left.
 
 use std::env;
-use std::fs::{self, File};
+use std::fmt::Display;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Tensor};
 use digit_gan::data::idx;
+use digit_gan::files::write_atomically;
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 
@@ -257,14 +259,18 @@ fn download(folder: &Path) -> Result<()> {
         }
     }
     println!("  checksums right");
-    let write_all = || -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        for ((name, _), content) in FILES.iter().zip(&contents) {
-            write_whole(&folder.join(format!("{name}.gz")), content)?;
-        }
-        Ok(())
-    };
-    write_all().map_err(|error| format!("{CANNOT_WRITE} into {}: {error}", folder.display()))
+    let cannot = |error: &dyn Display| format!("{CANNOT_WRITE} into {}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
+    for ((name, _), content) in FILES.iter().zip(&contents) {
+        let write = |file: &mut dyn Write| {
+            let mut gzip = GzEncoder::new(file, Compression::best());
+            gzip.write_all(content)?;
+            gzip.finish().map(drop)
+        };
+        write_atomically(&folder.join(format!("{name}.gz")), write)
+            .map_err(|error| cannot(&error))?;
+    }
+    Ok(())
 }
 
 /// candle-datasets divides the bytes of images by 255; rounding undoes that exactly.
@@ -276,20 +282,6 @@ fn bytes(values: &Tensor) -> Result<Vec<u8>> {
     values
         .and_then(|values| values.to_vec1())
         .map_err(|error| error.to_string())
-}
-
-/// Writes the file beside its place and renames it: it is there whole or not at all.
-fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let write = || {
-        let mut gzip = GzEncoder::new(File::create(&part)?, Compression::best());
-        gzip.write_all(content)?;
-        gzip.finish()?.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&part);
-    })
 }
 
 fn sha256(bytes: &[u8]) -> String {

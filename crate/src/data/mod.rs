@@ -172,6 +172,14 @@ impl Digits {
         }
     }
 
+    /// A checksum of all images and labels: tells whether a run goes on with the digits that it began with.
+    pub(crate) fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.images);
+        hasher.update(&self.labels);
+        hasher.finalize()
+    }
+
     /// The digits of these indices as images (n, 1, 28, 28), f32 in [-1, 1], and labels (n,), u32.
     fn tensors(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
@@ -198,6 +206,19 @@ pub struct Batches {
     next: usize,
     batch_size: usize,
     refused: Option<Error>,
+}
+
+impl Batches {
+    /// Leaves out the next `count` batches, as if they had been taken.
+    pub(crate) fn skip_batches(&mut self, count: usize) {
+        let skipped = count.saturating_mul(self.batch_size);
+        self.next = self.next.saturating_add(skipped).min(self.order.len());
+    }
+
+    /// How many batches have been taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.next / self.batch_size.max(1)
+    }
 }
 
 impl Iterator for Batches {

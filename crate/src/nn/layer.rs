@@ -44,6 +44,13 @@ pub enum Layer {
     Flatten,
 }
 
+/// The most units, channels, or pixels along a side: together with [`MAX_VALUES`] it keeps products of sizes from
+/// overflowing.
+const MAX_SIZE: usize = 1 << 15;
+/// The most values in one output of a layer, and in all variables of a network together: 64 times what the largest of
+/// our networks has.
+pub(super) const MAX_VALUES: usize = 1 << 29;
+
 /// A variable that a layer needs.
 pub(super) struct Spec {
     pub name: &'static str,
@@ -88,8 +95,48 @@ impl Layer {
         }
     }
 
+    /// The sizes that the layer is given.
+    fn sizes(&self) -> Vec<usize> {
+        match *self {
+            Layer::Dense { units, .. } => vec![units],
+            Layer::Conv2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                ..
+            }
+            | Layer::ConvTranspose2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => vec![channels, kernel, stride, padding],
+            Layer::Reshape { ref shape } => shape.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Refuses sizes that no memory holds, as a damaged or malicious file may have them.
+    pub(super) fn bounded_output(
+        &self,
+        input: &[usize],
+    ) -> std::result::Result<Vec<usize>, String> {
+        if let Some(size) = self.sizes().into_iter().find(|&size| size > MAX_SIZE) {
+            return Err(format!("a size of {size}; {MAX_SIZE} is the most"));
+        }
+        let output = self.output(input)?;
+        match values(&output).filter(|&n| n <= MAX_VALUES) {
+            Some(_) => Ok(output),
+            None => Err(format!(
+                "{output:?} are too many values: {MAX_VALUES} is the most"
+            )),
+        }
+    }
+
     /// The shape of one output for one input, or the reason why there is none.
-    pub(super) fn output(&self, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
+    fn output(&self, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
         let positive = |name: &str, value: usize| match value {
             0 => Err(format!("{name} must be at least 1")),
             _ => Ok(()),
@@ -159,8 +206,10 @@ impl Layer {
                 Err(format!("rate {rate} must be at least 0 and below 1"))
             }
             Layer::Reshape { ref shape } => {
-                let (have, want): (usize, usize) = (input.iter().product(), shape.iter().product());
-                if have != want {
+                let have: usize = input.iter().product();
+                let want = values(shape);
+                if want != Some(have) {
+                    let want = want.map_or("more".into(), |want| want.to_string());
                     return Err(format!(
                         "{have} values do not make {shape:?}, which has {want}"
                     ));
@@ -172,7 +221,7 @@ impl Layer {
         }
     }
 
-    /// The variables of the layer for one input shape, which [`Layer::output`] has accepted.
+    /// The variables of the layer for one input shape, which [`Layer::bounded_output`] has accepted.
     pub(super) fn variables(&self, input: &[usize]) -> Vec<Spec> {
         let spec = |name, shape: &[usize], init, trainable| Spec {
             name,
@@ -228,6 +277,13 @@ impl Layer {
             _ => Vec::new(),
         }
     }
+}
+
+/// The number of values in a shape, unless it is beyond all numbers.
+pub(super) fn values(shape: &[usize]) -> Option<usize> {
+    shape
+        .iter()
+        .try_fold(1, |n: usize, &size| n.checked_mul(size))
 }
 
 fn image(input: &[usize]) -> std::result::Result<[usize; 3], String> {

@@ -33,14 +33,16 @@ pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
 
 use candle_core::Device;
+use layer::MAX_VALUES;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::rng::Rng;
+use crate::{Error, Result};
 
 /// The description of a network: a name, the shape of one input and a list of layers. Shapes are those of one
 /// sample, without the batch. Mistakes in them are reported by [`Sequential::build`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sequential {
     name: String,
     input: Vec<usize>,
@@ -133,6 +135,54 @@ impl Sequential {
     /// The same values in one row.
     pub fn flatten(self) -> Self {
         self.layer(Layer::Flatten)
+    }
+
+    /// The name given to [`Sequential::new`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The shape of one input.
+    pub fn input(&self) -> &[usize] {
+        &self.input
+    }
+
+    /// The layers, first to last.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The shape of one output of each layer. Errors at the first layer that cannot take what it is given.
+    pub fn outputs(&self) -> Result<Vec<Vec<usize>>> {
+        let (network, mut shape) = (&self.name, self.input.clone());
+        if shape.is_empty() || shape.contains(&0) {
+            return Err(Error::Shape(format!(
+                "{network}: the input shape {shape:?} must have at least one dimension and none of 0"
+            )));
+        }
+        let (mut outputs, mut total) = (Vec::new(), 0usize);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let refused = |reason: String| {
+                let name = layer.name();
+                Error::Shape(format!(
+                    "{network}, layer {i} ({name}) on an input of shape {shape:?}: {reason}"
+                ))
+            };
+            let output = layer.bounded_output(&shape).map_err(refused)?;
+            for spec in layer.variables(&shape) {
+                total = layer::values(&spec.shape)
+                    .map(|values| total + values)
+                    .filter(|&total| total <= MAX_VALUES)
+                    .ok_or_else(|| {
+                        refused(format!(
+                            "more than {MAX_VALUES} parameters up to here, the most that a network may have"
+                        ))
+                    })?;
+            }
+            shape = output.clone();
+            outputs.push(output);
+        }
+        Ok(outputs)
     }
 
     /// Checks all shapes and makes the network on the CPU, its initial weights drawn from `rng`, which its

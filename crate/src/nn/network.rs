@@ -78,23 +78,12 @@ impl Network {
         device: &Device,
         mut values: impl FnMut(&str, &Spec) -> Result<Tensor>,
     ) -> Result<Self> {
-        let mut shape = config.input.clone();
-        if shape.is_empty() || shape.contains(&0) {
-            return Err(Error::Shape(format!(
-                "{}: the input shape {shape:?} must have at least one dimension and none of 0",
-                config.name
-            )));
-        }
-        let (mut outputs, mut variables) = (Vec::new(), Vec::new());
+        let outputs = config.outputs()?;
+        let inputs = std::iter::once(&config.input).chain(&outputs);
+        let mut variables = Vec::new();
         let [mut parameters, mut state] = [Vec::new(), Vec::new()];
-        for (i, layer) in config.layers.iter().enumerate() {
-            let output = layer.output(&shape).map_err(|reason| {
-                let (network, name) = (&config.name, layer.name());
-                Error::Shape(format!(
-                    "{network}, layer {i} ({name}) on an input of shape {shape:?}: {reason}"
-                ))
-            })?;
-            for spec in layer.variables(&shape) {
+        for (i, (layer, input)) in config.layers.iter().zip(inputs).enumerate() {
+            for spec in layer.variables(input) {
                 let row = if spec.trainable {
                     &mut parameters
                 } else {
@@ -113,8 +102,6 @@ impl Network {
                 row.extend(variable.values(&tensor)?);
                 variables.push(variable);
             }
-            shape = output.clone();
-            outputs.push(output);
         }
         let row = |values: Vec<f32>| {
             let len = values.len();
@@ -193,6 +180,30 @@ impl Network {
             frozen: true,
             ..self.clone()
         })
+    }
+
+    /// The network with a copy of the weights on another device.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
+        let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
+        let (config, outputs) = (&self.config, &self.outputs);
+        let plan = || compile::compile(&config.layers, &config.input, outputs, &self.variables);
+        Ok(Network {
+            parameters: copy(&self.parameters)?,
+            state: copy(&self.state)?,
+            plan: device.is_cpu().then(plan).map(Arc::new),
+            ..self.clone()
+        })
+    }
+
+    /// Whether all parameters and running statistics are finite.
+    pub(crate) fn is_finite(&self) -> Result<bool> {
+        // 0 times infinity is no number.
+        let nothing = |row: &Var| {
+            (row.as_detached_tensor() * 0.)?
+                .sum_all()?
+                .to_scalar::<f32>()
+        };
+        Ok(nothing(&self.parameters)? == 0. && nothing(&self.state)? == 0.)
     }
 
     /// Moves all variables, running statistics too, by `share` of the way to those of a network of the same description.
@@ -286,7 +297,9 @@ impl Network {
 
     /// The trainable parameters, each a copy under its name, in the order of the layers.
     pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
-        self.named(&self.parameters.as_detached_tensor())
+        let views = self.named(&self.parameters.as_detached_tensor())?;
+        let copied = |(name, view): (String, Tensor)| Ok((name, view.copy()?));
+        views.into_iter().map(copied).collect()
     }
 
     /// The gradient of each parameter, from the result of a `backward()`; empty if the loss did not depend on them.
@@ -297,11 +310,12 @@ impl Network {
         }
     }
 
-    /// The values of a row in the order of [`Network::variable`], each parameter's a copy under its name.
+    /// The values of a row in the order of [`Network::variable`], each parameter's under its name; many share the row's
+    /// memory.
     pub(crate) fn named(&self, row: &Tensor) -> Result<Vec<(String, Tensor)>> {
         let trainable = self.variables.iter().filter(|variable| variable.trainable);
         trainable
-            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?.copy()?)))
+            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?)))
             .collect()
     }
 
@@ -324,7 +338,8 @@ impl Network {
         Ok(Tensor::from_vec(row, len, self.parameters.device())?)
     }
 
-    /// All variables with copies of their values: the parameters and the running statistics.
+    /// All variables with their values: the parameters and the running statistics. Many share the network's memory, and
+    /// change with it.
     pub(super) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
         self.variables.iter().map(|variable| {
             let row = if variable.trainable {
@@ -332,10 +347,8 @@ impl Network {
             } else {
                 &self.state
             };
-            Ok((
-                variable.name.clone(),
-                variable.cut(&row.as_detached_tensor())?.copy()?,
-            ))
+            let values = variable.cut(&row.as_detached_tensor())?;
+            Ok((variable.name.clone(), values))
         })
     }
 

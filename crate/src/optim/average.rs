@@ -56,6 +56,15 @@ impl MovingAverage {
         Ok(())
     }
 
+    /// The average of a copy of the network on another device.
+    pub(crate) fn moved_to(self, network: &Network) -> Result<Self> {
+        Ok(MovingAverage {
+            average: self.average.to_device(network.variable().device())?,
+            source: network.clone(),
+            ..self
+        })
+    }
+
     /// The averaged network: made to be evaluated, frozen for whatever trains through it.
     pub fn network(&self) -> &Network {
         &self.average

@@ -204,7 +204,7 @@ fn running_mean(values: &[f32], reach: usize) -> Vec<f32> {
 }
 
 /// A number of an axis, without the tail of binary fractions.
-fn tick(value: &f64) -> String {
+pub(super) fn tick(value: &f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0" } else { text }.to_string()

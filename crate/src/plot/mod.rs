@@ -15,6 +15,7 @@ mod digit;
 mod figure;
 mod gif;
 mod grid;
+mod runs;
 mod samples;
 
 pub use curves::loss_curves;
@@ -22,3 +23,4 @@ pub use digit::large_digit;
 pub use figure::{Figure, Format};
 pub use gif::training_gif;
 pub use grid::{data_grid, epoch_grids, sample_grid};
+pub use runs::compare_runs;

@@ -1,4 +1,4 @@
-//! What a run remembers: losses and scores of every step, samples of some epochs.
+//! What a notebook's own loop remembers: losses and scores of every step, samples of some epochs.
 
 use std::env::{self, VarError};
 use std::fmt::Display;
@@ -230,7 +230,7 @@ fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// "1:23", or "1:02:03" from an hour on.
-fn clock(time: Duration) -> String {
+pub(super) fn clock(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {

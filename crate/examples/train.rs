@@ -1,0 +1,89 @@
+//! Trains a recipe without a notebook: `cargo run --release --example train -- --help`.
+//!
+//! The run's folder is its state: the same command again goes on where a killed one stopped, and the exit status is 0
+//! only once the recipe is finished, so that any scheduler can run and requeue it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use digit_gan::Result;
+use digit_gan::prelude::*;
+
+/// Trains a GAN; called again with the same arguments, goes on where it stopped.
+#[derive(Parser)]
+struct Arguments {
+    /// dense, dcgan, compact, or one of them with -conditional behind it
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    recipe: Option<String>,
+    /// A recipe as JSON, such as another run's recipe.json
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The seed of all randomness
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The length of the run: real images shown to the discriminator
+    #[arg(long)]
+    images: Option<u64>,
+    /// Any other value of the recipe: loss=hinge, g_adam.learning_rate=1e-4, 'penalty={"r1":{"gamma":1}}'
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The run's folder
+    #[arg(long)]
+    out: PathBuf,
+    /// Train on CUDA or Metal, if built for it (--features cuda)
+    #[arg(long)]
+    best_device: bool,
+    /// Train on so many built-in digits instead of MNIST
+    #[arg(long, value_name = "COUNT")]
+    builtin: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match train(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn train(arguments: Arguments) -> Result<()> {
+    let recipe = arguments.recipe()?;
+    recipe.check()?;
+    let digits = match arguments.builtin {
+        Some(count) => Digits::builtin(count, &Rng::seed(0)),
+        None => Digits::load(Split::Train)?,
+    };
+    let mut trainer = Trainer::open(recipe, &digits, &arguments.out)?;
+    if arguments.best_device {
+        trainer = trainer.on(&Device::best())?;
+    }
+    trainer.run()?;
+    println!(
+        "finished: {} images, {}",
+        trainer.images(),
+        arguments.out.display()
+    );
+    Ok(())
+}
+
+impl Arguments {
+    fn recipe(&self) -> Result<Recipe> {
+        let mut recipe = match (&self.config, &self.recipe) {
+            (Some(path), _) => Recipe::load(path)?,
+            (None, name) => Recipe::named(name.as_deref().unwrap_or_default())?,
+        };
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        recipe.images = self.images.unwrap_or(recipe.images);
+        for setting in &self.set {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                let message = format!("--set {setting}: expected KEY=VALUE, such as loss=hinge");
+                digit_gan::Error::Value(message)
+            })?;
+            recipe.set(key, value)?;
+        }
+        Ok(recipe)
+    }
+}

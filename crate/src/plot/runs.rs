@@ -1,0 +1,157 @@
+//! Several runs in one picture.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::Figure;
+use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
+use super::curves::tick;
+use crate::train::{Stats, read_stats};
+use crate::{Error, Result};
+
+const WIDTH: u32 = 760 * DENSITY;
+const PANEL_HEIGHT: u32 = 260 * DENSITY;
+const LEGEND_ROW: u32 = 24 * DENSITY;
+const GRID: RGBColor = RGBColor(226, 226, 226);
+/// Okabe and Ito's colours, told apart by colour-blind readers; without their yellow, which white paper swallows.
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    INK,
+];
+
+/// What the panels show, one above the other.
+const PANELS: [(&str, fn(&Stats) -> f64); 3] = [
+    ("D loss", |stats| stats.d_loss),
+    ("G loss", |stats| stats.g_loss),
+    ("D(real) - D(fake)", |stats| stats.d_real - stats.d_fake),
+];
+
+/// Losses, and how far apart the discriminator holds real and generated images, of up to seven runs over the images that
+/// they have seen, each a colour, named after its folder.
+///
+/// # Errors
+/// [`Error::Value`] for no runs, more than seven, or one without a tick yet; what
+/// [`read_stats`] says of a folder that is no run.
+pub fn compare_runs(folders: &[impl AsRef<Path>]) -> Result<Figure> {
+    if !(1..=COLOURS.len()).contains(&folders.len()) {
+        return Err(Error::Value(format!(
+            "compare_runs: expected 1 to {} runs, that many colours can be told apart, not {}",
+            COLOURS.len(),
+            folders.len()
+        )));
+    }
+    let runs = folders.iter().map(|folder| Run::read(folder.as_ref()));
+    let runs: Vec<Run> = runs.collect::<Result<_>>()?;
+    let legend = LEGEND_ROW * runs.len() as u32 + 8 * DENSITY;
+    let panels = PANELS.len() as u32;
+    let mut canvas = Canvas::new(WIDTH, legend + panels * PANEL_HEIGHT, 255);
+    {
+        let (names, mut rest) = canvas.area().split_vertically(legend);
+        write_names(&names, &runs)?;
+        for panel in PANELS {
+            let (area, below) = rest.split_vertically(PANEL_HEIGHT);
+            draw_panel(&area, panel, &runs)?;
+            rest = below;
+        }
+    }
+    let words = |run: &Run| {
+        let last = &run.stats[run.stats.len() - 1];
+        format!(
+            "{} ends at {} images with D loss {:.2} and G loss {:.2}",
+            run.name, last.images, last.d_loss, last.g_loss
+        )
+    };
+    let words: Vec<String> = runs.iter().map(words).collect();
+    canvas.into_png(format!("Losses over images seen: {}.", words.join("; ")))
+}
+
+struct Run {
+    name: String,
+    /// At least one.
+    stats: Vec<Stats>,
+}
+
+impl Run {
+    fn read(folder: &Path) -> Result<Self> {
+        let stats = read_stats(folder)?;
+        if stats.is_empty() {
+            return Err(Error::Value(format!(
+                "compare_runs: {} has no complete tick yet; train on",
+                folder.display()
+            )));
+        }
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        Ok(Run {
+            name: name.display().to_string(),
+            stats,
+        })
+    }
+
+    fn curve(&self, value: fn(&Stats) -> f64) -> impl Iterator<Item = (f64, f64)> {
+        let point = move |stats: &Stats| (stats.images as f64 / 1000., value(stats));
+        self.stats.iter().map(point)
+    }
+}
+
+fn write_names(area: &Area, runs: &[Run]) -> Result<()> {
+    let unit = DENSITY as i32;
+    let names = font(14 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
+    for (i, (run, colour)) in (0i32..).zip(runs.iter().zip(COLOURS)) {
+        let (left, middle) = (70 * unit, LEGEND_ROW as i32 * i + 18 * unit);
+        let swatch = [
+            (left, middle - 2 * unit),
+            (left + 24 * unit, middle + 2 * unit),
+        ];
+        draw(area.draw(&Rectangle::new(swatch, colour.filled())))?;
+        let place = (left + 32 * unit, middle + LOWER);
+        draw(area.draw(&Text::new(run.name.as_str(), place, names.clone())))?;
+    }
+    Ok(())
+}
+
+fn draw_panel(area: &Area, (name, value): (&str, fn(&Stats) -> f64), runs: &[Run]) -> Result<()> {
+    let points = || runs.iter().flat_map(|run| run.curve(value));
+    let (low, high) = points().fold((0f64, 0f64), |(low, high), (_, y)| {
+        (low.min(y), high.max(y))
+    });
+    let right = points().fold(0., |right: f64, (x, _)| right.max(x));
+    let room = (high - low).max(1e-3) * 0.06;
+    let bottom = if low < 0. { low - room } else { 0. };
+    let mut chart = draw(
+        ChartBuilder::on(area)
+            .margin(10 * DENSITY)
+            .margin_right(18 * DENSITY)
+            .x_label_area_size(46 * DENSITY)
+            .y_label_area_size(58 * DENSITY)
+            .build_cartesian_2d(0.0..right, bottom..high + room),
+    )?;
+    draw(
+        chart
+            .configure_mesh()
+            .x_desc("thousand images")
+            .y_desc(name)
+            .x_labels(11)
+            .y_labels(6)
+            .x_label_formatter(&tick)
+            .y_label_formatter(&tick)
+            .y_label_offset(LOWER)
+            .label_style(font(13 * DENSITY, INK))
+            .axis_desc_style(font(15 * DENSITY, INK))
+            .axis_style(INK.stroke_width(DENSITY))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID.stroke_width(DENSITY / 2))
+            .draw(),
+    )?;
+    for (run, colour) in runs.iter().zip(COLOURS) {
+        let line = LineSeries::new(run.curve(value), colour.stroke_width(2 * DENSITY));
+        draw(chart.draw_series(line))?;
+    }
+    Ok(())
+}

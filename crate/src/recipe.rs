@@ -1,0 +1,358 @@
+//! Everything that decides a run, in one place: a file beside the run, and a few lines in a cell.
+//!
+//! ```
+//! use digit_gan::{loss::GanLoss, penalty::Penalty, recipe::Recipe};
+//! let recipe = Recipe {
+//!     loss: GanLoss::Relativistic,
+//!     penalty: Some(Penalty::R1R2 { gamma: 0.5 }),
+//!     seed: 7,
+//!     ..Recipe::dense().conditional()
+//! };
+//! recipe.check()?;
+//! assert_eq!(recipe.generator.input(), [100 + 10]); // the noise, and which of ten digits
+//! # Ok::<(), digit_gan::Error>(())
+//! ```
+
+mod check;
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::data::SIDE;
+use crate::files::write_atomically;
+use crate::loss::GanLoss;
+use crate::nn::{Layer, Sequential};
+use crate::optim::Schedule;
+use crate::penalty::Penalty;
+use crate::{Error, Result};
+
+/// A generator, a discriminator, and how they are trained. Two runs of one recipe on the same digits are equal, bit
+/// for bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the run is called in messages and figures.
+    pub name: String,
+    /// All randomness follows from it: weights, noise, the order of the digits, dropout.
+    pub seed: u64,
+    /// From noise (and a class) to images (1, 28, 28) in [-1, 1].
+    pub generator: Sequential,
+    /// From images to a logit, high for real ones.
+    pub discriminator: Sequential,
+    /// Numbers of noise behind an image. 100 has been the custom since the first GANs; digits need fewer, and more do
+    /// no harm.
+    pub latent_dim: usize,
+    /// How many kinds of images can be asked for; none: they come as they come. The generator then takes as many more
+    /// inputs ([`with_class`](crate::nn::with_class)), the discriminator gives as many more outputs
+    /// ([`of_class`](crate::nn::of_class)).
+    pub classes: Option<usize>,
+    /// The length of the run: real images shown to the discriminator, so that runs with different batches compare.
+    pub images: u64,
+    /// Images of each kind in a step. Small batches make more steps of the same images, and their noise keeps the
+    /// discriminator from being sure; 64 also fills a CPU's vector units.
+    pub batch_size: usize,
+    /// The game.
+    pub loss: GanLoss,
+    /// A penalty on the discriminator's slope; Wasserstein cannot do without.
+    pub penalty: Option<Penalty>,
+    /// What the discriminator shall say of real images: 1, or 0.9 to keep it from being too sure.
+    pub real_target: f64,
+    /// Noise on all images that the discriminator sees, while generated ones are still easily told.
+    pub instance_noise: Option<InstanceNoise>,
+    /// Updates of the discriminator for each of the generator: 1, or 5 for Wasserstein, whose generator needs a
+    /// discriminator that has nearly converged.
+    pub d_steps: usize,
+    /// The generator's optimizer.
+    pub g_adam: AdamSettings,
+    /// The discriminator's optimizer.
+    pub d_adam: AdamSettings,
+    /// What both learning rates are multiplied by as the run goes on.
+    pub schedule: Schedule,
+    /// The half-life, in images, of the average of the generator's weights that samples are drawn from: it smooths
+    /// what single steps do, and training does not feel it. None: samples come from the generator itself.
+    pub average: Option<f64>,
+    /// Steps from one line of statistics to the next.
+    pub tick: u64,
+    /// Steps from one grid of samples to the next.
+    pub grid: u64,
+    /// Steps from one checkpoint to the next: what a killed run loses at most.
+    pub checkpoint: u64,
+    /// How many checkpoints stay: the last one may be damaged, or of a training that has gone wrong.
+    pub keep: usize,
+}
+
+/// The settings of an [`Adam`](crate::optim::Adam).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdamSettings {
+    /// The length of a step: 2e-4 and 1e-4 are what GANs bear.
+    pub learning_rate: f64,
+    /// The memory of the gradient's mean. Less than Adam's own 0.9, as the opponent moves and old gradients mislead.
+    pub beta1: f64,
+    /// The memory of the gradient's square.
+    pub beta2: f64,
+}
+
+/// Normal noise that fades as the run goes on (Sønderby et al. 2016, <https://arxiv.org/abs/1610.04490>).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceNoise {
+    /// The standard deviation at the start; images lie in [-1, 1].
+    pub deviation: f64,
+    /// The share of the run after which it is 0.
+    pub share: f64,
+}
+
+impl InstanceNoise {
+    /// The deviation at `progress`, the share of the run that is done: from the first in a straight line to 0.
+    pub fn at(self, progress: f64) -> f64 {
+        self.deviation * (1. - progress / self.share).max(0.)
+    }
+}
+
+/// What one can ask for with [`Recipe::named`].
+const NAMES: [&str; 3] = ["dense", "dcgan", "compact"];
+/// Behind the name of a class-conditional variant.
+const CONDITIONAL: &str = "-conditional";
+/// The kinds of digits.
+const DIGITS: usize = 10;
+
+impl Recipe {
+    /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py` (<https://github.com/eriklindernoren/Keras-GAN>).
+    pub fn dense() -> Self {
+        let adam = AdamSettings {
+            learning_rate: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+        };
+        let generator = Sequential::new("generator", [100]);
+        let hidden = [256, 512, 1024].into_iter();
+        Recipe {
+            name: NAMES[0].into(),
+            seed: 1,
+            generator: hidden
+                .fold(generator, |network, units| {
+                    network.dense(units).leaky_relu(0.2).batch_norm(0.8)
+                })
+                .dense(SIDE * SIDE)
+                .tanh()
+                .reshape([1, SIDE, SIDE]),
+            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
+                .flatten()
+                .dense(512)
+                .leaky_relu(0.2)
+                .dense(256)
+                .leaky_relu(0.2)
+                .dense(1),
+            latent_dim: 100,
+            classes: None,
+            images: 30 * 60_000,
+            batch_size: 64,
+            loss: GanLoss::NonSaturating,
+            penalty: None,
+            real_target: 1.,
+            instance_noise: None,
+            d_steps: 1,
+            g_adam: adam,
+            d_adam: adam,
+            schedule: Schedule::Constant,
+            average: Some(10_000.),
+            tick: 500,
+            grid: 2_000,
+            checkpoint: 4_000,
+            keep: 3,
+        }
+    }
+
+    /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>).
+    pub fn dcgan() -> Self {
+        let adam = AdamSettings {
+            learning_rate: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+        };
+        let generator = Sequential::new("generator", [100])
+            .dense(7 * 7 * 256)
+            .no_bias()
+            .batch_norm(0.99)
+            .leaky_relu(0.3)
+            .reshape([256, 7, 7]);
+        let up = [(128, 1), (64, 2)].into_iter();
+        Recipe {
+            name: NAMES[1].into(),
+            generator: up
+                .fold(generator, |network, (channels, stride)| {
+                    let network = network.conv_transpose2d(channels, 5, stride).no_bias();
+                    network.batch_norm(0.99).leaky_relu(0.3)
+                })
+                .conv_transpose2d(1, 5, 2)
+                .no_bias()
+                .tanh(),
+            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
+                .conv2d(64, 5, 2)
+                .leaky_relu(0.3)
+                .dropout(0.3)
+                .conv2d(128, 5, 2)
+                .leaky_relu(0.3)
+                .dropout(0.3)
+                .flatten()
+                .dense(1),
+            images: 20 * 60_000,
+            g_adam: adam,
+            d_adam: adam,
+            tick: 200,
+            grid: 1_000,
+            checkpoint: 1_000,
+            ..Recipe::dense()
+        }
+    }
+
+    /// The compact convolutional GAN behind the published distances on MNIST: the networks of InfoGAN (Chen et al.
+    /// 2016, <https://arxiv.org/abs/1606.03657>), as Lucic et al. 2018 compare games on them
+    /// (<https://arxiv.org/abs/1711.10337>).
+    pub fn compact() -> Self {
+        let normalised = |network: Sequential| network.no_bias().batch_norm(0.9).leaky_relu(0.2);
+        let generator = Sequential::new("generator", [100]);
+        let generator = normalised(normalised(generator.dense(1024)).dense(128 * 7 * 7));
+        let discriminator = Sequential::new("discriminator", [1, SIDE, SIDE])
+            .conv2d(64, 4, 2)
+            .leaky_relu(0.2);
+        let discriminator = normalised(discriminator.conv2d(128, 4, 2)).flatten();
+        Recipe {
+            name: NAMES[2].into(),
+            generator: normalised(generator.reshape([128, 7, 7]).conv_transpose2d(64, 4, 2))
+                .conv_transpose2d(1, 4, 2)
+                .tanh(),
+            discriminator: normalised(discriminator.dense(1024)).dense(1),
+            images: 20 * 60_000,
+            tick: 200,
+            grid: 1_000,
+            checkpoint: 1_000,
+            ..Recipe::dense()
+        }
+    }
+
+    /// The same, but a digit can be asked for by name: the class goes into the generator beside the noise, and the
+    /// discriminator judges by projection (Miyato and Koyama 2018, <https://arxiv.org/abs/1802.05637>). Changes
+    /// nothing in a recipe that is so already.
+    pub fn conditional(mut self) -> Self {
+        if self.classes.is_some() {
+            return self;
+        }
+        let mut layers = self.discriminator.layers().to_vec();
+        if let Some(Layer::Dense { units, .. }) = layers.last_mut() {
+            *units = 1 + DIGITS;
+        }
+        self.discriminator = rebuilt(&self.discriminator, self.discriminator.input(), layers);
+        let inputs = [self.latent_dim + DIGITS];
+        self.generator = rebuilt(&self.generator, &inputs, self.generator.layers().to_vec());
+        self.name += CONDITIONAL;
+        self.classes = Some(DIGITS);
+        self
+    }
+
+    /// A recipe by its name: dense, dcgan, compact, or one of them with -conditional behind it.
+    pub fn named(name: &str) -> Result<Self> {
+        let plain = name.strip_suffix(CONDITIONAL).unwrap_or(name);
+        let recipe = match plain {
+            "dense" => Recipe::dense(),
+            "dcgan" => Recipe::dcgan(),
+            "compact" => Recipe::compact(),
+            _ => {
+                let names = NAMES.join(", ");
+                return Err(Error::Value(format!(
+                    "there is no recipe \"{name}\": {names}, or one of them with {CONDITIONAL} behind it"
+                )));
+            }
+        };
+        Ok(if plain == name {
+            recipe
+        } else {
+            recipe.conditional()
+        })
+    }
+
+    /// Writes the recipe as JSON, as a run keeps it: `recipe.json`.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::format(path, error.to_string()))?;
+        write_atomically(path, |file| writeln!(file, "{json}"))
+    }
+
+    /// Reads a recipe from a JSON file. Errors if a value is missing, unknown or of another kind.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        serde_json::from_str(&text).map_err(|error| {
+            Error::format(
+                path,
+                format!("expected a recipe as Recipe::save() writes it: {error}"),
+            )
+        })
+    }
+
+    /// Sets one value by its path, as the command line does: `set("g_adam.learning_rate", "1e-4")`. The value is JSON,
+    /// or else taken as text: `hinge`, `null`, `{"r1":{"gamma":1}}`.
+    ///
+    /// Errors if there is no such value, or it cannot be this one; the recipe is then as it was.
+    pub fn set(&mut self, path: &str, value: &str) -> Result<()> {
+        let mut json = self.json()?;
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let fields = json
+            .as_object()
+            .into_iter()
+            .flat_map(|fields| fields.keys());
+        let fields = fields.cloned().collect::<Vec<_>>().join(", ");
+        let place = json.pointer_mut(&pointer).ok_or_else(|| {
+            Error::Value(format!(
+                "a recipe has no value \"{path}\"; it has {fields}, and what lies in them behind a dot"
+            ))
+        })?;
+        *place = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        let text = json.to_string();
+        *self = serde_json::from_str(&text)
+            .map_err(|error| Error::Value(format!("{path} cannot be {value}: {error}")))?;
+        Ok(())
+    }
+
+    /// Where this recipe differs from that of a run, a line for each value.
+    pub(crate) fn differences(&self, run: &Recipe) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        differences("", &run.json()?, &self.json()?, &mut lines);
+        Ok(lines)
+    }
+
+    fn json(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|error| Error::Value(format!("recipe: {error}")))
+    }
+}
+
+fn rebuilt(network: &Sequential, input: &[usize], layers: Vec<Layer>) -> Sequential {
+    let empty = Sequential::new(network.name(), input);
+    layers.into_iter().fold(empty, Sequential::layer)
+}
+
+fn differences(path: &str, run: &Value, here: &Value, lines: &mut Vec<String>) {
+    let below = |key: &dyn std::fmt::Display| match path {
+        "" => key.to_string(),
+        path => format!("{path}.{key}"),
+    };
+    match (run, here) {
+        (Value::Object(run), Value::Object(here)) if run.keys().eq(here.keys()) => {
+            for (key, value) in run {
+                differences(&below(key), value, &here[key], lines);
+            }
+        }
+        (Value::Array(run), Value::Array(here)) if run.len() == here.len() => {
+            for (i, (run, here)) in run.iter().zip(here).enumerate() {
+                differences(&below(&i), run, here, lines);
+            }
+        }
+        _ if run != here => lines.push(format!("{path}: the run has {run}, not {here}")),
+        _ => {}
+    }
+}

@@ -1,0 +1,36 @@
+#!/bin/bash
+#SBATCH --job-name=digit-gan
+#SBATCH --array=0-8
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=2G
+#SBATCH --time=02:00:00
+#SBATCH --requeue
+#SBATCH --output=slurm-%A_%a.out
+
+# A run for each recipe and seed, as an array of tasks:
+#
+#   cargo build --release --example train
+#   sbatch sweep/slurm.sh                                        # 3 recipes x 3 seeds: --array=0-8
+#   RECIPES="compact" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
+#
+# Further arguments go to every run. A task that was preempted or ran out of time goes on where it stopped when it is
+# queued again; its exit status is 0 only once the run is finished. Without Slurm:
+#
+#   for task in {0..8}; do SLURM_ARRAY_TASK_ID=$task sweep/slurm.sh; done
+
+set -eu
+
+read -ra recipes <<< "${RECIPES:-dense dcgan compact}"
+read -ra seeds <<< "${SEEDS:-1 2 3}"
+tasks=$((${#recipes[@]} * ${#seeds[@]}))
+task=${SLURM_ARRAY_TASK_ID:?"is not set: submit this with sbatch, or set it to 0 up to $((tasks - 1))"}
+if ((task >= tasks)); then
+  echo "task $task: ${#recipes[@]} recipes x ${#seeds[@]} seeds are $tasks tasks; submit with --array=0-$((tasks - 1))" >&2
+  exit 2
+fi
+recipe=${recipes[task / ${#seeds[@]}]}
+seed=${seeds[task % ${#seeds[@]}]}
+export RAYON_NUM_THREADS=${SLURM_CPUS_PER_TASK:-${RAYON_NUM_THREADS:-$(nproc)}}
+
+exec "${TRAIN:-target/release/examples/train}" \
+  --recipe "$recipe" --seed "$seed" --out "${RUNS:-runs}/$recipe-$seed" "$@"
