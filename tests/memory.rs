@@ -4,6 +4,7 @@ use digit_gan::Result;
 use digit_gan::loss::bce;
 use digit_gan::nn::Sequential;
 use digit_gan::optim::Adam;
+use digit_gan::penalty::Penalty;
 use digit_gan::rng::Rng;
 
 /// Resident memory of this process in KiB; none where /proc does not tell.
@@ -38,7 +39,9 @@ fn ten_thousand_steps_need_no_more_memory_than_a_few() -> Result<()> {
     let mut adam = [Adam::new(&up, 1e-4, 0.5)?, Adam::new(&down, 1e-4, 0.5)?];
     let step = |adam: &mut [Adam; 2]| -> Result<()> {
         let fake = up.train(&rng.normal((8, 3))?)?;
-        adam[1].step(&bce(&down.train(&fake.detach())?, 0.)?)?;
+        let loss = bce(&down.train(&fake.detach())?, 0.)?;
+        let penalty = Penalty::R1 { gamma: 1. }.of(&down, &fake, &fake, None, &rng)?;
+        adam[1].step(&(loss + penalty)?)?;
         adam[0].step(&bce(&down.frozen().train(&fake)?, 1.)?)
     };
     (0..500).try_for_each(|_| step(&mut adam))?;

@@ -18,7 +18,10 @@ def wave(shape: tuple, salt: float, scale: float = 1.0) -> torch.Tensor:
 
 
 NETWORKS = {
-    "dense": ((6,), nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 4), nn.LeakyReLU(0.2), nn.Linear(4, 1))),
+    "dense": (
+        (6,),
+        nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 4), nn.LeakyReLU(0.2), nn.Linear(4, 1)),
+    ),
     "conv": (
         (1, 5, 6),
         nn.Sequential(
@@ -61,7 +64,8 @@ def main() -> None:
             "R1": 0.7 / 2 * squares(network, real).mean(),
             "R1_R2": 0.7 / 2 * (squares(network, real) + squares(network, fake)).mean(),
         }.items():
-            print(f"const {network_name.upper()}_{name}: Expected = Expected {{\n    value: {penalty.item():.9e},\n    gradients: &[")
+            print(f"const {network_name.upper()}_{name}: Expected = Expected {{")
+            print(f"    value: {penalty.item():.9e},\n    gradients: &[")
             named = parameters(network)
             gradients = torch.autograd.grad(penalty, [parameter for _, parameter, _ in named], allow_unused=True)
             for (label, parameter, transposed), gradient in zip(named, gradients):

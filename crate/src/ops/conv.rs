@@ -13,8 +13,10 @@ use std::ops::Range;
 use candle_core::utils::get_num_threads;
 use rayon::prelude::*;
 
+use super::buffer::Pool;
 use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product};
+use super::winograd::Winograd;
 
 /// Height, width and channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,12 +85,22 @@ impl Conv {
     }
 
     /// small = the convolution of big.
-    pub(super) fn down(&self, weights: &[f32], big: &[f32], small: &mut [f32], n: usize) {
+    pub(super) fn down(
+        &self,
+        weights: &[f32],
+        big: &[f32],
+        small: &mut [f32],
+        n: usize,
+        pool: &Pool,
+    ) {
         let Size { w: columns, c, .. } = self.small;
         let (bc, patch) = (self.big.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(big, n));
             return product(a, b, [c, patch, n], small, false, get_num_threads());
+        }
+        if let Some(winograd) = Winograd::of(self, n) {
+            return winograd.down(weights, big, small, pool);
         }
         let pixels = small.par_chunks_mut(c * n).enumerate();
         pixels.for_each_init(Vec::new, |copy, (o, small)| {
@@ -121,17 +133,30 @@ impl Conv {
     }
 
     /// big = the transposed convolution of small.
-    pub(super) fn up(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize) {
+    pub(super) fn up(
+        &self,
+        weights: &[f32],
+        small: &[f32],
+        big: &mut [f32],
+        n: usize,
+        pool: &Pool,
+    ) {
         let Size { w: columns, c, .. } = self.big;
         let (sc, patch) = (self.small.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
             return product(a, b, [patch, sc, n], big, false, get_num_threads());
         }
+        if let Some(winograd) = Winograd::of(self, n) {
+            return winograd.up(weights, small, big, pool);
+        }
         // Of thin weights, first what each small pixel gives to each of its taps; big pixels then collect.
-        let mut given = Vec::new();
+        let given = match self.is_thin() {
+            true => self.small.h * self.small.w * patch * n,
+            false => 0,
+        };
+        let mut given = pool.get(given);
         if self.is_thin() {
-            given.resize(self.small.h * self.small.w * patch * n, 0.);
             let pixels = given
                 .par_chunks_mut(patch * n)
                 .zip(small.par_chunks(sc * n));
@@ -171,7 +196,6 @@ impl Conv {
     }
 
     /// The gradient of the weights, given the values (or gradients) of both images; added to `gradient`, or in its place.
-    /// `scratch` is as long as `small`.
     pub(super) fn weights(
         &self,
         big: &[f32],
@@ -179,7 +203,7 @@ impl Conv {
         gradient: &mut [f32],
         add: bool,
         n: usize,
-        scratch: &mut [f32],
+        pool: &Pool,
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
         if self.is_dense() {
@@ -200,9 +224,13 @@ impl Conv {
             return self.thin_weights(big, small, gradient, n);
         }
         // Each small pixel meets many taps: turned over once, here, instead of in each product.
-        let pixels = scratch.par_chunks_mut(sc * n).zip(small.par_chunks(sc * n));
-        pixels.for_each(|(scratch, small)| transpose_on_this_thread(small, sc, n, scratch));
-        let small = &*scratch;
+        let mut turned = pool.get(small.len());
+        let pixels = turned.par_chunks_mut(sc * n).zip(small.par_chunks(sc * n));
+        pixels.for_each(|(turned, small)| transpose_on_this_thread(small, sc, n, turned));
+        let small = &*turned;
+        if let Some(winograd) = Winograd::of(self, n) {
+            return winograd.weights(big, small, gradient, pool);
+        }
         let taps = gradient.par_chunks_mut(bc * sc).enumerate();
         taps.for_each(|(tap, gradient)| {
             let (ty, tx) = (tap / self.kernel, tap % self.kernel);

@@ -15,21 +15,26 @@ pub(super) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// The sum of `f` over two rows of one length.
-pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
+/// The sum of `f` over two rows of one length, on this thread.
+pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     vectorised(|| {
         let mut sums = [0f32; LANES];
         let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
         let rest = a_lanes.remainder().iter().zip(b_lanes.remainder());
-        for (i, (&a, &b)) in rest.enumerate() {
-            sums[i] += f(a, b);
+        for (sum, (&a, &b)) in sums.iter_mut().zip(rest) {
+            *sum += f(a, b);
         }
         for (a, b) in a_lanes.zip(b_lanes) {
             for i in 0..LANES {
                 sums[i] += f(a[i], b[i]);
             }
         }
-        sums.iter().map(|&sum| sum as f64).sum()
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                sums[i] += sums[i + half];
+            }
+        }
+        sums[0]
     })
 }
 
@@ -38,25 +43,113 @@ pub(super) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
     vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x)));
 }
 
-/// y = f(y, x) for all values.
+/// y = f(y, x) for all values, on all threads.
 pub(super) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
     chunks.for_each(|(y, x)| map(y, x, &f));
 }
 
-/// Calls `f` with the channel and the rows of y and x, for all rows of (pixel, channel, batch).
-pub(super) fn by_row(
+/// y = the sum of rows of its length, each times a coefficient; or y + that where `add` is set. Terms that are 0 are left
+/// out.
+pub(super) fn combine<'a>(y: &mut [f32], terms: impl Iterator<Item = (f32, &'a [f32])>, add: bool) {
+    let mut rows: [(f32, &[f32]); MOST_TERMS] = [(0., &[]); MOST_TERMS];
+    let mut count = 0;
+    for term in terms.filter(|term| term.0 != 0.) {
+        rows[count] = term;
+        count += 1;
+    }
+    let rows = &rows[..count];
+    pulp::Arch::new().dispatch(Combine { y, rows, add });
+}
+
+/// A closure of this size would stay a call, compiled without vectors.
+struct Combine<'a> {
+    y: &'a mut [f32],
+    rows: &'a [(f32, &'a [f32])],
+    add: bool,
+}
+
+impl pulp::NullaryFnOnce for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Combine { y, rows, add } = self;
+        let whole = y.len() - y.len() % LANES_OF_TERMS;
+        for start in (0..whole).step_by(LANES_OF_TERMS) {
+            let block = start..start + LANES_OF_TERMS;
+            let mut sum = [0f32; LANES_OF_TERMS];
+            if add {
+                sum.copy_from_slice(&y[block.clone()]);
+            }
+            for (coefficient, row) in rows {
+                let row = &row[block.clone()];
+                for i in 0..LANES_OF_TERMS {
+                    sum[i] += coefficient * row[i];
+                }
+            }
+            y[block].copy_from_slice(&sum);
+        }
+        for i in whole..y.len() {
+            let sum: f32 = rows.iter().map(|(c, row)| c * row[i]).sum();
+            y[i] = if add { y[i] + sum } else { sum };
+        }
+    }
+}
+
+/// Rows that [`combine`] can take.
+const MOST_TERMS: usize = 8;
+/// Values of a sum that are held in registers.
+const LANES_OF_TERMS: usize = 4 * LANES;
+
+/// Calls `f` with the channel and the rows of y and x, for all rows of (pixel, channel, batch); what it returns, row by
+/// row.
+pub(super) fn by_row<R: Clone + Default + Send>(
     y: &mut [f32],
     x: &[f32],
     channels: usize,
     n: usize,
-    f: impl Fn(usize, &mut [f32], &[f32]) + Sync,
-) {
+    f: impl Fn(usize, &mut [f32], &[f32]) -> R + Sync,
+) -> Vec<R> {
+    let mut results = vec![R::default(); y.len() / n];
     let chunks = y.par_chunks_mut(ROWS * n).zip(x.par_chunks(ROWS * n));
-    chunks.enumerate().for_each(|(chunk, (y, x))| {
-        let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n)).enumerate();
-        rows.for_each(|(row, (y, x))| f((chunk * ROWS + row) % channels, y, x));
+    let chunks = chunks.zip(results.par_chunks_mut(ROWS)).enumerate();
+    chunks.for_each(|(chunk, ((y, x), results))| {
+        let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(results);
+        for (row, ((y, x), result)) in rows.enumerate() {
+            *result = f((chunk * ROWS + row) % channels, y, x);
+        }
     });
+    results
+}
+
+/// What `f` returns for each row of (pixel, channel, batch).
+pub(super) fn of_rows<R: Clone + Default + Send>(
+    x: &[f32],
+    n: usize,
+    f: impl Fn(&[f32]) -> R + Sync,
+) -> Vec<R> {
+    let mut results = vec![R::default(); x.len() / n];
+    let chunks = x.par_chunks(ROWS * n).zip(results.par_chunks_mut(ROWS));
+    chunks.for_each(|(x, results)| {
+        for (x, result) in x.chunks_exact(n).zip(results) {
+            *result = f(x);
+        }
+    });
+    results
+}
+
+/// The sums of rows' values per channel.
+pub(super) fn per_channel<const K: usize>(rows: &[[f32; K]], channels: usize) -> Vec<[f64; K]> {
+    let mut sums = vec![[0.; K]; channels];
+    for pixel in rows.chunks_exact(channels) {
+        for (sums, row) in sums.iter_mut().zip(pixel) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value as f64;
+            }
+        }
+    }
+    sums
 }
 
 /// Adds a value per channel to (pixel, channel, batch), and multiplies what is negative by `slope`.
@@ -64,30 +157,49 @@ pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n:
     y.par_chunks_mut(ROWS * n)
         .enumerate()
         .for_each(|(chunk, y)| {
-            for (row, y) in y.chunks_exact_mut(n).enumerate() {
-                let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
-                vectorised(|| {
+            vectorised(|| {
+                for (row, y) in y.chunks_exact_mut(n).enumerate() {
+                    let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
                     for y in y {
                         let value = *y + shift;
                         *y = if value > 0. { value } else { slope * value };
                     }
-                });
-            }
+                }
+            })
         });
 }
 
-/// The sum of dy (pixel, channel, batch) per channel, added to `gradient` or in its place.
-pub(super) fn sum_channels(dy: &[f32], gradient: &mut [f32], add: bool, n: usize) {
+/// From the gradient behind a bias and an activation with output y to that in front of them, in place; the gradient of
+/// the bias, where one is asked for, is added to it or put in its place.
+pub(super) fn bias_and_slope_back(
+    dy: &mut [f32],
+    y: &[f32],
+    slope: f32,
+    bias: Option<(&mut [f32], bool)>,
+    n: usize,
+) {
+    let through = |dy: f32, y: f32| if y > 0. { dy } else { slope * dy };
+    let Some((gradient, add)) = bias else {
+        if slope != 1. {
+            update(dy, y, through);
+        }
+        return;
+    };
     let channels = gradient.len();
-    gradient
-        .par_iter_mut()
-        .with_min_len(ROWS)
-        .enumerate()
-        .for_each(|(c, gradient)| {
-            let rows = dy.chunks_exact(n).skip(c).step_by(channels);
-            let sum = rows.map(|row| lanes(row, row, |dy, _| dy)).sum::<f64>() as f32;
-            *gradient = if add { *gradient + sum } else { sum };
-        });
+    let sums = match slope {
+        1. => of_rows(dy, n, |dy| [lanes(dy, dy, |dy, _| dy)]),
+        _ => by_row(dy, y, channels, n, |_, dy, y| {
+            map(dy, y, through);
+            [lanes(dy, dy, |dy, _| dy)]
+        }),
+    };
+    for (gradient, [sum]) in gradient.iter_mut().zip(per_channel(&sums, channels)) {
+        *gradient = if add {
+            *gradient + sum as f32
+        } else {
+            sum as f32
+        };
+    }
 }
 
 /// (rows, columns) to (columns, rows).

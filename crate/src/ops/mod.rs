@@ -5,12 +5,14 @@
 
 mod adam;
 mod average;
+mod buffer;
 mod conv;
 mod elementwise;
 mod gemm;
 mod norm;
 mod plan;
 mod tangent;
+mod winograd;
 
 pub(crate) use adam::{AdamStep, adam};
 pub(crate) use average::average;

@@ -1,9 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>) with its activation, on values
 //! (pixel, channel, batch).
 
-use rayon::prelude::*;
-
-use super::elementwise::{ROWS, by_row, lanes, map};
+use super::elementwise::{by_row, lanes, map, of_rows, per_channel};
 
 /// What the normalisation of one channel adds and multiplies: (x - mean) * inverse, with inverse one over the
 /// standard deviation.
@@ -28,20 +26,25 @@ impl Moments {
 
 /// The moments of each channel.
 pub(super) fn moments(x: &[f32], channels: usize, n: usize, epsilon: f64) -> Vec<Moments> {
-    let count = (x.len() / channels) as f64;
-    let rows = |c: usize| x.chunks_exact(n).skip(c).step_by(channels);
-    let of = |c: usize| {
-        let sum: f64 = rows(c).map(|row| lanes(row, row, |x, _| x)).sum();
-        let mean = (sum / count) as f32;
-        let squares: f64 = rows(c)
-            .map(|row| lanes(row, row, |x, _| (x - mean) * (x - mean)))
-            .sum();
-        Moments::new(mean, (squares / count) as f32, epsilon)
-    };
-    (0..channels)
-        .into_par_iter()
-        .with_min_len(ROWS)
-        .map(of)
+    // Of each row its mean and the squares around it, while it is in the cache; rows of a channel then come together as
+    // in <https://doi.org/10.1080/00031305.1983.10483115> (Chan, Golub and LeVeque).
+    let rows = of_rows(x, n, |x| {
+        let mean = lanes(x, x, |x, _| x) / n as f32;
+        [mean, lanes(x, x, |x, _| (x - mean) * (x - mean))]
+    });
+    let pixels = (rows.len() / channels) as f64;
+    let sums = per_channel(&rows, channels);
+    let means: Vec<f64> = sums.iter().map(|[sum, _]| sum / pixels).collect();
+    let mut between = vec![0.; channels];
+    for (row, [mean, _]) in rows.iter().enumerate() {
+        between[row % channels] += (*mean as f64 - means[row % channels]).powi(2);
+    }
+    let channels = means.iter().zip(sums).zip(between);
+    channels
+        .map(|((mean, [_, within]), between)| {
+            let variance = between / pixels + within / (pixels * n as f64);
+            Moments::new(*mean as f32, variance as f32, epsilon)
+        })
         .collect()
 }
 
@@ -64,29 +67,33 @@ pub(super) fn forward(
     });
 }
 
-/// The gradients of gamma and beta, added to `dgamma` and `dbeta`, from dy, which already is the gradient in front of
-/// the activation; returns their sums for [`backward`].
-pub(super) fn parameters(x: &[f32], dy: &[f32], moments: &[Moments], n: usize) -> Vec<[f32; 2]> {
-    let channels = moments.len();
-    let of = |c: usize| {
+/// From the gradient behind the activation to that in front of it, in place; returns the gradients of gamma and beta,
+/// which [`backward`] needs as well.
+pub(super) fn parameters(
+    x: &[f32],
+    dy: &mut [f32],
+    moments: &[Moments],
+    [gamma, beta]: [&[f32]; 2],
+    slope: f32,
+    n: usize,
+) -> Vec<[f32; 2]> {
+    let rows = by_row(dy, x, moments.len(), n, |c, dy, x| {
         let Moments { mean, inverse, .. } = moments[c];
-        let (mut product, mut sum) = (0., 0.);
-        let rows = x
-            .chunks_exact(n)
-            .zip(dy.chunks_exact(n))
-            .skip(c)
-            .step_by(channels);
-        for (x, dy) in rows {
-            product += lanes(x, dy, |x, dy| (x - mean) * inverse * dy);
-            sum += lanes(dy, dy, |dy, _| dy);
+        let (scale, shift) = (gamma[c] * inverse, beta[c]);
+        if slope != 1. {
+            // The sign of the output, computed as `forward` does.
+            map(dy, x, |dy, x| {
+                let value = (x - mean) * scale + shift;
+                if value > 0. { dy } else { slope * dy }
+            });
         }
-        [product as f32, sum as f32]
-    };
-    (0..channels)
-        .into_par_iter()
-        .with_min_len(ROWS)
-        .map(of)
-        .collect()
+        [
+            lanes(x, dy, |x, dy| (x - mean) * inverse * dy),
+            lanes(dy, dy, |dy, _| dy),
+        ]
+    });
+    let sums = per_channel(&rows, moments.len());
+    sums.iter().map(|sums| sums.map(|sum| sum as f32)).collect()
 }
 
 /// Turns dy into the gradient of x. `sums` are those of [`parameters`]; none where the moments are constants.

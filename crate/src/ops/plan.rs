@@ -4,14 +4,13 @@
 //! so that each row is a run of one channel and products need no copies. Activations are part of the step
 //! before them.
 
-use std::sync::{Arc, Mutex};
-
 use rand::RngCore;
 use rayon::prelude::*;
 
+use super::buffer::{Buffer, Pool};
 use super::conv::Conv;
 use super::elementwise::{
-    CHUNK, bias_and_slope, sum_channels, swap_rows, transpose, update, vectorised,
+    CHUNK, bias_and_slope, bias_and_slope_back, map, swap_rows, transpose, update, vectorised,
 };
 use super::norm::{self, Moments};
 use crate::rng::Rng;
@@ -65,7 +64,7 @@ pub(crate) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Values per sample in front of the first step and after each.
     pub(super) sizes: Vec<usize>,
-    buffers: Arc<Mutex<Vec<Vec<f32>>>>,
+    pub(super) buffers: Pool,
 }
 
 /// What a forward pass leaves for the backward pass.
@@ -90,45 +89,13 @@ pub(super) enum Kept {
     Mask(Buffer),
 }
 
-/// A vector that goes back to its plan when it is no longer needed.
-pub(super) struct Buffer {
-    pub(super) values: Vec<f32>,
-    home: Arc<Mutex<Vec<Vec<f32>>>>,
-}
-
-/// More than a forward and a backward pass of the largest network here need.
-const MOST_BUFFERS: usize = 128;
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let mut home = self.home.lock().unwrap_or_else(|e| e.into_inner());
-        if home.len() >= MOST_BUFFERS {
-            home.remove(0); // the oldest: of a batch size no longer used
-        }
-        home.push(std::mem::take(&mut self.values));
-    }
-}
-
 impl Plan {
     /// `sizes`: values per sample in front of the first step and after each.
     pub(crate) fn new(steps: Vec<Step>, sizes: Vec<usize>) -> Self {
         Plan {
             steps,
             sizes,
-            buffers: Arc::default(),
-        }
-    }
-
-    /// A buffer of any content.
-    pub(super) fn buffer(&self, len: usize) -> Buffer {
-        let mut home = self.buffers.lock().unwrap_or_else(|e| e.into_inner());
-        let found = home.iter().rposition(|buffer| buffer.len() == len);
-        let values = found
-            .map(|i| home.swap_remove(i))
-            .unwrap_or_else(|| vec![0.; len]);
-        Buffer {
-            values,
-            home: self.buffers.clone(),
+            buffers: Pool::default(),
         }
     }
 
@@ -142,8 +109,8 @@ impl Plan {
         rng: &Rng,
     ) -> Tape {
         let n = x.len() / self.sizes[0];
-        let mut first = self.buffer(x.len());
-        transpose(x, n, self.sizes[0], &mut first.values);
+        let mut first = self.buffers.get(x.len());
+        transpose(x, n, self.sizes[0], &mut first);
         let mut tape = Tape {
             n,
             values: vec![first],
@@ -151,18 +118,9 @@ impl Plan {
             statistics,
         };
         for (step, size) in self.steps.iter().zip(&self.sizes[1..]) {
-            let mut y = self.buffer(size * n);
-            let x = &tape.values.last().expect("the input").values;
-            let kept = self.step(
-                step,
-                x,
-                &mut y.values,
-                n,
-                parameters,
-                state,
-                statistics,
-                rng,
-            );
+            let mut y = self.buffers.get(size * n);
+            let x = tape.values.last().expect("the input");
+            let kept = self.step(step, x, &mut y, n, parameters, state, statistics, rng);
             tape.values.push(y);
             tape.kept.push(kept);
         }
@@ -192,8 +150,8 @@ impl Plan {
                 let weights = &parameters[weight..];
                 let channels = if up { conv.big.c } else { conv.small.c };
                 match up {
-                    false => conv.down(weights, x, y, n),
-                    true => conv.up(weights, x, y, n),
+                    false => conv.down(weights, x, y, n, &self.buffers),
+                    true => conv.up(weights, x, y, n, &self.buffers),
                 }
                 let bias = bias.map(|bias| &parameters[bias..][..channels]);
                 if bias.is_some() || slope != 1. {
@@ -236,10 +194,8 @@ impl Plan {
             Step::Tanh => update(y, x, |_, x| tanh(x)),
             Step::Dropout { .. } if statistics == Statistics::Running => y.copy_from_slice(x),
             Step::Dropout { rate } => {
-                let mut mask = self.buffer(x.len());
-                draw_mask(&mut mask.values, rate, rng);
-                y.copy_from_slice(x);
-                update(y, &mask.values, |y, mask| y * mask);
+                let mut mask = self.buffers.get(x.len());
+                drop(x, rate, rng, &mut mask, y);
                 return Kept::Mask(mask);
             }
             Step::Swap { a, b } => swap_rows(x, a, b, y, n),
@@ -249,7 +205,7 @@ impl Plan {
 
     /// The network's output of a forward pass: (batch, values).
     pub(crate) fn output(&self, tape: &Tape) -> Vec<f32> {
-        let y = &tape.values.last().expect("the input at least").values;
+        let y = tape.values.last().expect("the input at least");
         let mut output = vec![0.; y.len()];
         transpose(y, y.len() / tape.n, tape.n, &mut output);
         output
@@ -265,10 +221,10 @@ impl Plan {
         wants_dx: bool,
     ) -> Option<Vec<f32>> {
         let n = tape.n;
-        let mut d = self.buffer(dy.len());
-        transpose(dy, n, dy.len() / n, &mut d.values);
+        let mut d = self.buffers.get(dy.len());
+        transpose(dy, n, dy.len() / n, &mut d);
         for (i, step) in self.steps.iter().enumerate().rev() {
-            let (x, y) = (&tape.values[i].values, &tape.values[i + 1].values);
+            let (x, y) = (&tape.values[i], &tape.values[i + 1]);
             let wants_dx = wants_dx || i > 0;
             d = self.step_back(
                 step,
@@ -283,8 +239,8 @@ impl Plan {
                 wants_dx,
             )?;
         }
-        let mut dx = vec![0.; d.values.len()];
-        transpose(&d.values, dx.len() / n, n, &mut dx);
+        let mut dx = vec![0.; d.len()];
+        transpose(&d, dx.len() / n, n, &mut dx);
         Some(dx)
     }
 
@@ -303,11 +259,6 @@ impl Plan {
         gradient: &mut Option<Gradient>,
         wants_dx: bool,
     ) -> Option<Buffer> {
-        let through = |d: &mut Buffer, slope: f32| {
-            if slope != 1. {
-                update(&mut d.values, y, |d, y| if y > 0. { d } else { slope * d });
-            }
-        };
         match *step {
             Step::Weighted {
                 conv,
@@ -316,28 +267,22 @@ impl Plan {
                 bias,
                 slope,
             } => {
-                through(&mut d, slope);
-                let (big, small) = if up {
-                    (&d.values[..], x)
-                } else {
-                    (x, &d.values[..])
-                };
+                let channels = if up { conv.big.c } else { conv.small.c };
+                let of_bias = gradient.as_mut().zip(bias);
+                let of_bias = of_bias.map(|(g, at)| (&mut g.row[at..][..channels], g.add));
+                bias_and_slope_back(&mut d, y, slope, of_bias, n);
+                let (big, small) = if up { (&d[..], x) } else { (x, &d[..]) };
                 if let Some(Gradient { row, add }) = gradient {
                     let weights = &mut row[weight..][..conv.weight_len()];
-                    let mut scratch = self.buffer(small.len());
-                    conv.weights(big, small, weights, *add, n, &mut scratch.values);
-                    if let Some(bias) = bias {
-                        let channels = if up { conv.big.c } else { conv.small.c };
-                        sum_channels(&d.values, &mut row[bias..][..channels], *add, n);
-                    }
+                    conv.weights(big, small, weights, *add, n, &self.buffers);
                 }
                 if !wants_dx {
                     return None;
                 }
-                let mut dx = self.buffer(x.len());
+                let mut dx = self.buffers.get(x.len());
                 match up {
-                    false => conv.up(&parameters[weight..], &d.values, &mut dx.values, n),
-                    true => conv.down(&parameters[weight..], &d.values, &mut dx.values, n),
+                    false => conv.up(&parameters[weight..], &d, &mut dx, n, &self.buffers),
+                    true => conv.down(&parameters[weight..], &d, &mut dx, n, &self.buffers),
                 }
                 return Some(dx);
             }
@@ -350,8 +295,8 @@ impl Plan {
                 let Kept::Moments(moments) = kept else {
                     unreachable!("a normalisation keeps its moments")
                 };
-                through(&mut d, slope);
-                let sums = norm::parameters(x, &d.values, moments, n);
+                let affine = [gamma, gamma + channels].map(|at| &parameters[at..][..channels]);
+                let sums = norm::parameters(x, &mut d, moments, affine, slope, n);
                 if let Some(Gradient { row, add }) = gradient {
                     for (c, [product, sum]) in sums.iter().enumerate() {
                         for (at, new) in [(gamma + c, product), (gamma + channels + c, sum)] {
@@ -360,19 +305,18 @@ impl Plan {
                     }
                 }
                 let sums = (statistics != Statistics::Running).then_some(&sums[..]);
-                let gamma = &parameters[gamma..][..channels];
-                norm::backward(x, &mut d.values, moments, gamma, sums, n);
+                norm::backward(x, &mut d, moments, affine[0], sums, n);
             }
-            Step::LeakyRelu { slope } => through(&mut d, slope),
-            Step::Tanh => update(&mut d.values, y, |d, y| d * (1. - y * y)),
+            Step::LeakyRelu { slope } => bias_and_slope_back(&mut d, y, slope, None, n),
+            Step::Tanh => update(&mut d, y, |d, y| d * (1. - y * y)),
             Step::Dropout { .. } => {
                 if let Kept::Mask(mask) = kept {
-                    update(&mut d.values, &mask.values, |d, mask| d * mask);
+                    update(&mut d, mask, |d, mask| d * mask);
                 }
             }
             Step::Swap { a, b } => {
-                let mut dx = self.buffer(x.len());
-                swap_rows(&d.values, b, a, &mut dx.values, n);
+                let mut dx = self.buffers.get(x.len());
+                swap_rows(&d, b, a, &mut dx, n);
                 return Some(dx);
             }
         }
@@ -380,20 +324,27 @@ impl Plan {
     }
 }
 
-/// 0 with probability `rate`, else what keeps the mean: drawn in 1/65536ths.
-fn draw_mask(mask: &mut [f32], rate: f64, rng: &Rng) {
-    let mut bytes = vec![0; 2 * mask.len()];
-    rng.own().fill_bytes(&mut bytes);
+/// y = mask * x, the mask 0 with probability `rate`, drawn in 1/65536ths, and otherwise what keeps the mean. Each chunk
+/// draws from a stream of its own, whichever thread it is on.
+fn drop(x: &[f32], rate: f64, rng: &Rng, mask: &mut [f32], y: &mut [f32]) {
+    let drawn = rng.own();
     let threshold = (rate * 65536.).round() as u32;
     let kept = (1. / (1. - threshold as f64 / 65536.)) as f32;
-    let chunks = mask.par_chunks_mut(CHUNK).zip(bytes.par_chunks(2 * CHUNK));
-    chunks.for_each(|(mask, bytes)| {
+    let chunks = mask.par_chunks_mut(CHUNK).zip(y.par_chunks_mut(CHUNK));
+    let chunks = chunks.zip(x.par_chunks(CHUNK)).enumerate();
+    chunks.for_each_init(Vec::new, |bytes, (chunk, ((mask, y), x))| {
+        let mut drawn = drawn.clone();
+        drawn.set_stream(chunk as u64);
+        bytes.resize(2 * mask.len(), 0);
+        drawn.fill_bytes(bytes);
         vectorised(|| {
             for (mask, bytes) in mask.iter_mut().zip(bytes.chunks_exact(2)) {
                 let drawn = u16::from_le_bytes([bytes[0], bytes[1]]) as u32;
                 *mask = if drawn < threshold { 0. } else { kept };
             }
         });
+        y.copy_from_slice(x);
+        map(y, mask, |y, mask| y * mask);
     });
 }
 

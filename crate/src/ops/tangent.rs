@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::buffer::Buffer;
 use super::elementwise::{swap_rows, transpose, update};
-use super::plan::{Buffer, Gradient, Kept, Plan, Statistics, Step, Tape};
+use super::plan::{Gradient, Kept, Plan, Statistics, Step, Tape};
 use super::{collected, on_the_pool, read, slice, write};
 use crate::rng::Rng;
 
@@ -110,30 +111,30 @@ impl Plan {
     ) -> (Trace, Vec<f32>) {
         let tape = self.forward(x, parameters, &mut [], Statistics::Batch, rng);
         let n = tape.n;
-        let mut d = self.buffer(seed.len());
-        transpose(seed, n, seed.len() / n, &mut d.values);
+        let mut d = self.buffers.get(seed.len());
+        transpose(seed, n, seed.len() / n, &mut d);
         let mut deltas: Vec<_> = self.steps.iter().map(|_| None).collect();
         for (i, step) in self.steps.iter().enumerate().rev() {
             self.slopes(&tape, i, &mut d);
-            let mut dx = self.buffer(self.sizes[i] * n);
+            let mut dx = self.buffers.get(self.sizes[i] * n);
             match *step {
                 Step::Weighted {
                     conv, up, weight, ..
                 } => {
                     let weights = &parameters[weight..];
                     match up {
-                        false => conv.up(weights, &d.values, &mut dx.values, n),
-                        true => conv.down(weights, &d.values, &mut dx.values, n),
+                        false => conv.up(weights, &d, &mut dx, n, &self.buffers),
+                        true => conv.down(weights, &d, &mut dx, n, &self.buffers),
                     }
                     deltas[i] = Some(d);
                 }
-                Step::Swap { a, b } => swap_rows(&d.values, b, a, &mut dx.values, n),
+                Step::Swap { a, b } => swap_rows(&d, b, a, &mut dx, n),
                 _ => continue,
             }
             d = dx;
         }
         let mut g = vec![0.; x.len()];
-        transpose(&d.values, g.len() / n, n, &mut g);
+        transpose(&d, g.len() / n, n, &mut g);
         (Trace { tape, deltas }, g)
     }
 
@@ -151,10 +152,10 @@ impl Plan {
             row.fill(0.);
         }
         let n = trace.tape.n;
-        let mut t = self.buffer(dg.len());
-        transpose(dg, n, dg.len() / n, &mut t.values);
+        let mut t = self.buffers.get(dg.len());
+        transpose(dg, n, dg.len() / n, &mut t);
         for (i, step) in self.steps.iter().enumerate() {
-            let mut y = self.buffer(self.sizes[i + 1] * n);
+            let mut y = self.buffers.get(self.sizes[i + 1] * n);
             match (step, &trace.deltas[i]) {
                 (
                     &Step::Weighted {
@@ -163,21 +164,20 @@ impl Plan {
                     Some(delta),
                 ) => {
                     let (big, small) = match up {
-                        false => (&t.values, &delta.values),
-                        true => (&delta.values, &t.values),
+                        false => (&t, delta),
+                        true => (delta, &t),
                     };
-                    let mut scratch = self.buffer(small.len());
                     let sum = &mut row[weight..][..conv.weight_len()];
-                    conv.weights(big, small, sum, true, n, &mut scratch.values);
+                    conv.weights(big, small, sum, true, n, &self.buffers);
                     let weights = &parameters[weight..];
                     match up {
-                        false => conv.down(weights, &t.values, &mut y.values, n),
-                        true => conv.up(weights, &t.values, &mut y.values, n),
+                        false => conv.down(weights, &t, &mut y, n, &self.buffers),
+                        true => conv.up(weights, &t, &mut y, n, &self.buffers),
                     }
                     t = y;
                 }
                 (&Step::Swap { a, b }, _) => {
-                    swap_rows(&t.values, a, b, &mut y.values, n);
+                    swap_rows(&t, a, b, &mut y, n);
                     t = y;
                 }
                 _ => {}
@@ -187,13 +187,13 @@ impl Plan {
     }
 
     /// Multiplies by the slopes that a step's activation or dropout had.
-    fn slopes(&self, tape: &Tape, i: usize, d: &mut Buffer) {
-        let y = &tape.values[i + 1].values;
+    fn slopes(&self, tape: &Tape, i: usize, d: &mut [f32]) {
+        let y = &tape.values[i + 1];
         match (&self.steps[i], &tape.kept[i]) {
             (&(Step::Weighted { slope, .. } | Step::LeakyRelu { slope }), _) if slope != 1. => {
-                update(&mut d.values, y, |d, y| if y > 0. { d } else { slope * d })
+                update(d, y, |d, y| if y > 0. { d } else { slope * d })
             }
-            (_, Kept::Mask(mask)) => update(&mut d.values, &mask.values, |d, mask| d * mask),
+            (_, Kept::Mask(mask)) => update(d, mask, |d, mask| d * mask),
             (Step::Norm { .. } | Step::Tanh, _) => {
                 unreachable!("refused by Network::input_gradient")
             }
