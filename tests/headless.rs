@@ -6,19 +6,18 @@ use std::process::{Command, Output};
 use digit_gan::prelude::*;
 use digit_gan::train::read_stats;
 
-/// The example, which `cargo test` builds beside the tests, but not for a single one.
+/// The example, as it now is: `cargo test` builds examples beside the tests, but not where one test alone is asked for.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.parent().and_then(Path::parent).unwrap();
-    let program = target.join(format!("examples/train{}", std::env::consts::EXE_SUFFIX));
-    if !program.exists() {
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--example", "train", "--manifest-path"])
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-            .status();
-        assert!(build.unwrap().success());
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--example", "train", "--manifest-path"]);
+    build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    if target.ends_with("release") {
+        build.arg("--release");
     }
-    program
+    assert!(build.status().unwrap().success());
+    target.join(format!("examples/train{}", std::env::consts::EXE_SUFFIX))
 }
 
 const SHORT: [&str; 6] = ["--images", "192", "--builtin", "100", "--set", "tick=2"];

@@ -62,8 +62,8 @@ impl Victim {
 
     /// The first line that starts so; none if the program ends before.
     fn line(&mut self, start: &str) -> Option<String> {
-        let lines = self.1.by_ref().lines().map(|line| line.unwrap());
-        lines.into_iter().find(|line| line.starts_with(start))
+        let mut lines = (&mut self.1).lines().map(|line| line.unwrap());
+        lines.find(|line| line.starts_with(start))
     }
 }
 
@@ -145,6 +145,24 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
     };
     assert_eq!(lines(&whole), lines(&killed));
     Ok(())
+}
+
+#[test]
+fn a_start_that_was_killed_can_be_started_again() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("lock"), "").unwrap();
+    fs::write(run.join("recipe.json.123.tmp"), "{").unwrap();
+    drop(Trainer::open(recipe(), &digits(), &run)?);
+    // Before its folders, before its first checkpoint.
+    fs::remove_dir_all(run.join("grids")).unwrap();
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let mut trainer = Trainer::open(recipe(), &digits(), &run)?;
+    assert_eq!(trainer.steps(), 0);
+    assert!(run.join("grids/step-00000000.png").exists());
+    trainer.advance()?;
+    trainer.checkpoint().map(drop)
 }
 
 /// A run with checkpoints of the steps 2, 4 and 6.

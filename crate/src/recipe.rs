@@ -167,7 +167,8 @@ impl Recipe {
         }
     }
 
-    /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>).
+    /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>), in batches of 64
+    /// instead of 256: four times the steps for the same images.
     pub fn dcgan() -> Self {
         let adam = AdamSettings {
             learning_rate: 1e-4,

@@ -42,9 +42,10 @@ impl Folder {
             )));
         }
         let folder = Folder::lock(path)?;
+        // The recipe comes first: from here on the folder holds a run, wherever its making is interrupted.
+        recipe.save(path.join(RECIPE))?;
         make(&path.join(GRIDS))?;
         make(&path.join(CHECKPOINTS))?;
-        recipe.save(path.join(RECIPE))?;
         Ok(folder)
     }
 
