@@ -362,19 +362,20 @@ fn a_diverged_run_stops_and_names_its_last_checkpoint() -> Result<()> {
     let mut trainer = Trainer::new(small(Recipe::dense()), &digits(), &run)?;
     steps(&mut trainer, 3)?;
     let good = trainer.checkpoint()?;
-    for network in [
-        trainer.trained_generator(),
-        trainer.discriminator(),
-        trainer.generator(),
-    ] {
-        let (name, values) = network.parameters()?.pop().unwrap();
-        network.set(&name, &(&values / 0.)?)?;
+    let networks: [fn(&Trainer) -> &Network; 3] = [
+        Trainer::trained_generator,
+        Trainer::discriminator,
+        Trainer::generator,
+    ];
+    for network in networks {
+        let (name, values) = network(&trainer).parameters()?.pop().unwrap();
+        network(&trainer).set(&name, &(&values / 0.)?)?;
         let says = trainer.checkpoint().unwrap_err().to_string();
         assert!(
             says.contains("has weights that are not finite after step 3"),
             "{says}"
         );
-        network.set(&name, &values)?;
+        network(&trainer).set(&name, &values)?;
     }
     trainer.set_learning_rate(1e30, 1e30)?;
     let error = trainer.run().unwrap_err();

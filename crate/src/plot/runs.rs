@@ -26,8 +26,11 @@ const COLOURS: [RGBColor; 7] = [
     INK,
 ];
 
-/// What the panels show, one above the other.
-const PANELS: [(&str, fn(&Stats) -> f64); 3] = [
+/// A panel's name, and what it shows of a line of statistics.
+type Panel = (&'static str, fn(&Stats) -> f64);
+
+/// One above the other.
+const PANELS: [Panel; 3] = [
     ("D loss", |stats| stats.d_loss),
     ("G loss", |stats| stats.g_loss),
     ("D(real) - D(fake)", |stats| stats.d_real - stats.d_fake),
@@ -116,7 +119,7 @@ fn write_names(area: &Area, runs: &[Run]) -> Result<()> {
     Ok(())
 }
 
-fn draw_panel(area: &Area, (name, value): (&str, fn(&Stats) -> f64), runs: &[Run]) -> Result<()> {
+fn draw_panel(area: &Area, (name, value): Panel, runs: &[Run]) -> Result<()> {
     let points = || runs.iter().flat_map(|run| run.curve(value));
     let (low, high) = points().fold((0f64, 0f64), |(low, high), (_, y)| {
         (low.min(y), high.max(y))

@@ -40,7 +40,7 @@ enum Worker {
 
 /// What a thread leaves: the trainer unless it has panicked, and the error that ended it, if any.
 struct Ended {
-    trainer: Option<Trainer>,
+    trainer: Option<Box<Trainer>>,
     error: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Training {
             let error = serve(&mut trainer, &inbox, advance).err();
             drop(trainer.say_to(stdout));
             Ended {
-                trainer: Some(trainer),
+                trainer: Some(Box::new(trainer)),
                 error: error.map(|error| error.to_string()),
             }
         });
@@ -162,7 +162,7 @@ impl Training {
         match (trainer, error) {
             (Some(trainer), error) => {
                 error.into_iter().for_each(|error| println!("{error}"));
-                Ok(trainer)
+                Ok(*trainer)
             }
             (None, error) => Err(failed(error)),
         }
@@ -188,7 +188,10 @@ impl Training {
         }
         let ended = self.end();
         match ended.error {
-            None => ended.trainer.ok_or_else(|| failed(None)),
+            None => ended
+                .trainer
+                .map(|trainer| *trainer)
+                .ok_or_else(|| failed(None)),
             error => Err(failed(error)),
         }
     }

@@ -446,8 +446,11 @@ impl Trainer {
         self.finish()
     }
 
-    /// Writes the last checkpoint if an error has kept it from being written.
+    /// Writes the last statistics and the last checkpoint if an error has kept them from being written.
     pub(super) fn finish(&mut self) -> Result<()> {
+        if self.tick.steps > 0 {
+            self.report()?;
+        }
         match self.is_unsaved() {
             true => self.checkpoint().map(drop),
             false => Ok(()),
@@ -460,12 +463,13 @@ impl Trainer {
             return Ok(());
         };
         let norms = [self.d_adam.gradient_norm()?, self.g_adam.gradient_norm()?];
-        let tick = replace(&mut self.tick, Tick::default());
+        let tick = &self.tick;
         let stats = tick.stats(&last.stats, self.seconds, norms, self.g_adam.learning_rate);
+        self.folder.append(&stats)?;
         let warnings = self
             .watch
             .look(tick.steps, &last.real, &last.fake, stats.d_right)?;
-        self.folder.append(&stats)?;
+        self.tick = Tick::default();
         if !replace(&mut self.headed, true) {
             (self.say)(status::HEADER.into());
         }
