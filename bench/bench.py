@@ -41,9 +41,12 @@ def main() -> None:
     peers = install(options.peers)
     results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
     for threads in options.threads:
-        for batch in options.batches:
-            for name in options.workloads:
-                results.append(measure(name, batch, threads, peers, options, versions, quiet))
+        for name in options.workloads:
+            contenders = peers
+            for batch in options.batches:
+                results.append(measure(name, batch, threads, contenders, options, versions, quiet))
+                if batch == options.batches[0]:
+                    contenders = results[-1].contenders(peers)
                 print(results[-1].line(), file=sys.stderr, flush=True)
                 if options.output:
                     options.output.write_text(report(results, peers, versions, options, quiet))
@@ -59,6 +62,12 @@ class Measured:
         self.memory: dict[str, float] = {}
         self.generation: dict[str, float] = {}
         self.gemm = 0.0
+
+    def contenders(self, peers: list) -> list:
+        """Ours, and who takes at most twice the best peer's time: at other batches the rest would only cost time."""
+        others = [seconds for name, seconds in self.step.items() if name != "ours"]
+        limit = 2 * min(others, default=0.0)
+        return [name for name in peers if name == "ours" or self.step.get(name, limit + 1) <= limit]
 
     def ratio(self) -> str:
         others = [seconds for name, seconds in self.step.items() if name != "ours"]

@@ -211,6 +211,37 @@ proptest! {
     }
 }
 
+/// Cases that Winograd's algorithm takes: stride 1 and many channels.
+fn wide_cases() -> impl Strategy<Value = Case> {
+    let channels = [
+        prop_oneof![Just(32), 33..40usize],
+        prop_oneof![Just(32), 33..40usize],
+    ];
+    let geometry = (3..6usize, 0..4usize, any::<bool>(), any::<bool>());
+    (1..9usize, channels, [4..10usize, 4..10usize], geometry).prop_map(
+        |(batch, channels, size, (kernel, padding, transposed, bias))| Case {
+            transposed,
+            batch,
+            channels,
+            size,
+            kernel,
+            stride: 1,
+            padding,
+            output_padding: 0,
+            bias,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn wide_convolutions_are_what_their_definition_says(case in wide_cases()) {
+        check(&case).unwrap();
+    }
+}
+
 #[test]
 fn the_shapes_of_the_recipes_are_right() {
     let recipe = |transposed, channels, size, kernel, stride, padding, output_padding| Case {

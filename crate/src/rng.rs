@@ -5,13 +5,17 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{Device, Shape, Tensor};
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+/// Values that are drawn from one stream: fixed, so that they don't depend on the number of threads.
+const CHUNK: usize = 4096;
 
 /// A seeded generator. Clones are handles on the same stream, so that a data iterator, a dropout layer and a
 /// cell can all draw from the one generator of a run; the values depend on the seed and on the order of the
@@ -103,14 +107,21 @@ impl Rng {
     fn tensor(
         &self,
         shape: impl Into<Shape>,
-        distribution: impl Distribution<f32>,
+        distribution: impl Distribution<f32> + Sync,
     ) -> Result<Tensor> {
         let shape = shape.into();
-        let mut rng = self.lock();
-        let values: Vec<f32> = (&mut *rng)
-            .sample_iter(distribution)
-            .take(shape.elem_count())
-            .collect();
+        let own = self.own();
+        let mut values = vec![0.; shape.elem_count()];
+        values
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .for_each(|(chunk, values)| {
+                let mut rng = own.clone();
+                rng.set_stream(chunk as u64);
+                values
+                    .iter_mut()
+                    .for_each(|value| *value = distribution.sample(&mut rng));
+            });
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 

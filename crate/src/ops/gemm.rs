@@ -1,6 +1,15 @@
 //! Matrix products, the bulk of all arithmetic.
 
-use gemm::{Parallelism, gemm};
+use gemm::{
+    DEFAULT_LHS_PACKING_THRESHOLD_SINGLE_THREAD as PACKED, Parallelism, gemm,
+    get_lhs_packing_threshold_single_thread as packing,
+    set_lhs_packing_threshold_single_thread as set_packing,
+};
+
+/// Products of so few columns read `b` where it is, which gemm would copy first.
+const UNPACKED_COLUMNS: usize = 256;
+/// gemm's largest setting: no copy up to so many times 6 rows.
+const UNPACKED: usize = 256;
 
 /// A matrix as the strides of its values.
 #[derive(Clone, Copy)]
@@ -52,6 +61,15 @@ pub(super) fn product(
         0 | 1 => Parallelism::None,
         threads => Parallelism::Rayon(threads),
     };
+    // A setting of the whole process, which changes no result: where two threads disagree, one product copies for nothing.
+    let wanted = if n <= UNPACKED_COLUMNS {
+        UNPACKED
+    } else {
+        PACKED
+    };
+    if packing() != wanted {
+        set_packing(wanted);
+    }
     // SAFETY: the assertion above keeps every index that the sizes and strides reach inside its slice, and `y`
     // is borrowed mutably, so that nothing else reads or writes it meanwhile.
     unsafe {

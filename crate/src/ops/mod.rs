@@ -28,6 +28,8 @@ use candle_core::{
     bail,
 };
 
+use rayon::prelude::*;
+
 use crate::rng::Rng;
 use plan::{Gradient, Tape};
 
@@ -58,11 +60,13 @@ pub(crate) fn run(
         let values = x.elem_count() / x.dim(0)?.max(1);
         let y = read(&x, |x| {
             read(parameters, |parameters| {
-                write(state, |state| {
-                    let chunks = x.chunks((CHUNK * values).max(1));
-                    let outputs = chunks
-                        .map(|x| plan.output(&plan.forward(x, parameters, state, statistics, rng)));
-                    Ok(on_the_pool(|| outputs.collect::<Vec<_>>().concat()))
+                read(state, |state| {
+                    let chunks = x.par_chunks((CHUNK * values).max(1));
+                    let outputs = chunks.map(|x| {
+                        let state = &mut state.to_vec(); // stays as it is
+                        plan.output(&plan.forward(x, parameters, state, statistics, rng))
+                    });
+                    Ok(outputs.collect::<Vec<_>>().concat())
                 })
             })
         })?;

@@ -7,7 +7,7 @@
 //! - small = Aᵀ ((G w) · (B big)), the convolution;
 //! - big = Bᵀ ((G w) · (A small)) and w = Gᵀ ((B big) · (A small)), its gradients, as the sum is linear in each.
 //!
-//! So all three need two routines: [`View::to_points`] and [`View::from_points`]. A 5 x 5 convolution between images of
+//! So all three need two routines: [`View::to_points`] and [`View::to_image`]. A 5 x 5 convolution between images of
 //! 7 x 7 takes 256 products where the taps on the image are 841.
 
 use rayon::prelude::*;
@@ -22,7 +22,7 @@ const TILE: usize = 4;
 /// The points besides infinity. Small and in pairs of opposite sign, for the least rounding; more would round too much.
 const POINTS: [f64; 7] = [0., 1., -1., 2., -2., 0.5, -0.5];
 /// Values in a row that are transformed together: a tile of them stays in the first cache.
-const STRIP: usize = 256;
+const STRIP: usize = 1024;
 /// Below so many channels the transforms cost more than the products save.
 const CHANNELS: usize = 32;
 
@@ -166,7 +166,7 @@ impl Winograd {
                 at_point([a, b], values);
             }
         });
-        view.from_points(&values, output, add);
+        view.to_image(&values, output, add);
     }
 }
 
@@ -217,7 +217,7 @@ impl View {
     }
 
     /// Puts into the image, or adds to it, what the values at all points, (row, point, tile, values of a pixel), come to.
-    fn from_points(&self, values: &[f32], image: &mut [f32], add: bool) {
+    fn to_image(&self, values: &[f32], image: &mut [f32], add: bool) {
         let (points, pixels) = (self.matrix.len(), self.pixels());
         let tiles = self.tiles[0] * self.tiles[1];
         let rows = image.par_chunks_mut(self.w * self.len).enumerate();
