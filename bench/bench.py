@@ -46,7 +46,8 @@ def main() -> None:
             for batch in options.batches:
                 results.append(measure(name, batch, threads, contenders, options, versions, quiet))
                 if batch == options.batches[0]:
-                    contenders = results[-1].contenders(peers)
+                    all_cores = threads == max(options.threads)
+                    contenders = results[-1].contenders(peers) if all_cores else ["ours"]
                 print(results[-1].line(), file=sys.stderr, flush=True)
                 if options.output:
                     options.output.write_text(report(results, peers, versions, options, quiet))

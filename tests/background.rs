@@ -36,6 +36,31 @@ fn weights(trainer: &Trainer) -> Vec<f32> {
 }
 
 #[test]
+fn a_run_pauses_where_it_is_told_to() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe {
+        images: 40 * 8,
+        batch_size: 8,
+        ..small(Recipe::dense())
+    };
+    let run = |name: &str| Trainer::new(recipe.clone(), &digits(), folder.path().join(name));
+    let training = run("paused")?.in_background();
+    for step in [5, 12] {
+        training.pause_at(step)?;
+        let status = training.status()?;
+        assert!(status.paused && status.step == step);
+    }
+    training.pause_at(3)?;
+    assert_eq!(training.status()?.step, 12, "it is past");
+    training.pause_at(1000)?; // the recipe ends before
+    assert!(training.status()?.finished());
+    let mut straight = run("straight")?;
+    straight.run()?;
+    assert_eq!(weights(&training.stop()?), weights(&straight));
+    Ok(())
+}
+
+#[test]
 fn a_run_can_be_watched_paused_changed_and_stopped() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

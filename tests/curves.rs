@@ -55,7 +55,7 @@ fn loss_curves_are_coloured_named_and_light() {
     }
     let alt = figure.alt();
     assert!(
-        alt.starts_with("Losses over 3 epochs of training: the discriminator from 1.3"),
+        alt.starts_with("Losses over 3 epochs of training: the discriminator from 1.4"),
         "{alt}"
     );
     assert!(alt.contains("the generator from 0.7"), "{alt}");

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-SHARES = [0.10835123, 0.62296736, 0.63894606]  # what Rng::seed(3) draws for the points between real and fake
+SHARES = [0.4224336, 0.6657171, 0.9250802]  # what Rng::seed(3) draws for the points between real and fake
 LABELS = [2, 0, 1]
 
 

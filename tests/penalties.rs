@@ -260,9 +260,10 @@ fn gradients_agree_with_finite_differences_with_dropout_too() -> Result<()> {
         .dropout(0.5)
         .dense(1);
     for fast in [true, false] {
-        // Built anew for each value, so that dropout draws the same masks.
+        // Built anew for each value, so that dropout draws the same masks; with a seed whose steps cross no kink, where the
+        // penalty jumps.
         let at = |row: Option<&[(String, Tensor)]>| -> Result<(Network, Tensor)> {
-            let network = config.build(&Rng::seed(14))?;
+            let network = config.build(&Rng::seed(15))?;
             for (name, values) in row.unwrap_or_default() {
                 network.set(name, values)?;
             }
@@ -508,13 +509,13 @@ fn prints_a_run() {
 
 // Printed by tests/penalties.py: PyTorch 2.15.0, f64.
 const DENSE_WGAN_GP: Expected = Expected {
-    value: 1.250783473e+00,
+    value: 1.006039831e+00,
     gradients: &[
-        ("0.weight", 2.780127347e+00, -1.595969859e+00),
+        ("0.weight", 1.566659245e+00, 4.135848228e-02),
         ("0.bias", 0.000000000e+00, 0.000000000e+00),
-        ("2.weight", 4.813913516e+00, 1.074964853e+01),
+        ("2.weight", 2.297969969e+00, 5.588726217e-01),
         ("2.bias", 0.000000000e+00, 0.000000000e+00),
-        ("4.weight", 6.594148397e+00, -9.691645028e+00),
+        ("4.weight", 1.407264782e+00, -7.406424753e-01),
         ("4.bias", 0.000000000e+00, 0.000000000e+00),
     ],
 };
@@ -541,13 +542,13 @@ const DENSE_R1_R2: Expected = Expected {
     ],
 };
 const CONV_WGAN_GP: Expected = Expected {
-    value: 1.820959846e+00,
+    value: 1.329265824e+00,
     gradients: &[
-        ("0.weight", 2.368549770e+00, 3.057848796e-01),
+        ("0.weight", 1.431118094e+00, 1.551673567e-01),
         ("0.bias", 0.000000000e+00, 0.000000000e+00),
-        ("2.weight", 6.354097869e+00, 4.959655732e-01),
+        ("2.weight", 4.085270982e+00, 3.490320188e+00),
         ("2.bias", 0.000000000e+00, 0.000000000e+00),
-        ("5.weight", 6.874184951e+00, -5.768046846e-01),
+        ("5.weight", 1.056661428e+01, -2.345345508e+00),
         ("5.bias", 0.000000000e+00, 0.000000000e+00),
     ],
 };

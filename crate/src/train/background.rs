@@ -27,6 +27,7 @@ pub struct Training {
 enum Command {
     Status(Sender<Result<Status>>),
     Pause(Sender<()>),
+    PauseAt(u64, Sender<()>),
     Resume,
     SetLearningRate([f64; 2], Sender<Result<()>>),
     Stop,
@@ -108,6 +109,18 @@ impl Training {
     /// As [`Training::status`].
     pub fn pause(&self) -> Result<()> {
         match self.ask(Command::Pause) {
+            Some(()) => Ok(()),
+            None => self.ended(|_| Ok(())),
+        }
+    }
+
+    /// Trains on until `step`, or not at all if it is past, and waits there; returns when it does, or when the recipe has
+    /// ended before.
+    ///
+    /// # Errors
+    /// As [`Training::status`].
+    pub fn pause_at(&self, step: u64) -> Result<()> {
+        match self.ask(|answer| Command::PauseAt(step, answer)) {
             Some(()) => Ok(()),
             None => self.ended(|_| Ok(())),
         }
@@ -245,7 +258,12 @@ fn serve(
     advance: impl Fn(&mut Trainer) -> Result<StepStats>,
 ) -> Result<()> {
     let mut paused = false;
+    let mut arrival: Option<(u64, Sender<()>)> = None;
     while !trainer.finished() {
+        if let Some((_, answer)) = arrival.take_if(|(step, _)| trainer.steps() >= *step) {
+            paused = true;
+            let _ = answer.send(());
+        }
         let command = match paused {
             true => inbox.recv().map_err(|_| TryRecvError::Disconnected),
             false => inbox.try_recv(),
@@ -259,6 +277,10 @@ fn serve(
             Ok(Command::Pause(answer)) => {
                 paused = true;
                 let _ = answer.send(());
+            }
+            Ok(Command::PauseAt(step, answer)) => {
+                paused = false;
+                arrival = Some((step, answer));
             }
             Ok(Command::Resume) => paused = false,
             Ok(Command::SetLearningRate([generator, discriminator], answer)) => {
