@@ -18,6 +18,8 @@ mod background;
 mod checkpoint;
 mod folder;
 mod history;
+mod look;
+mod start;
 mod stats;
 mod status;
 mod trainer;
