@@ -22,7 +22,7 @@ pub struct Status {
     pub of: u64,
     /// The last step's figures; none before the first step of a session.
     pub last: Option<StepStats>,
-    /// Real images per second of training since the last tick; 0 where nothing was trained since.
+    /// Real images per second of training since the last tick, or of the whole run right behind a tick.
     pub images_per_second: f64,
     /// Time spent in training steps, over all sessions of the run.
     pub elapsed: Duration,
@@ -48,7 +48,10 @@ impl Status {
             images,
             of,
             last: trainer.last.as_ref().map(|last| last.stats),
-            images_per_second: trainer.tick.images_per_second(),
+            images_per_second: match trainer.tick.images_per_second() {
+                0. if per_image > 0. => 1. / per_image,
+                speed => speed,
+            },
             elapsed: seconds(trainer.seconds),
             left: seconds(left),
             paused: false,
