@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
+use super::axes::{Axis, axes, tick};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use crate::train::History;
 use crate::{Error, Result};
@@ -15,7 +16,6 @@ const PANEL_HEIGHT: u32 = 360 * DENSITY;
 /// Okabe and Ito's blue and vermillion: told apart by colour-blind readers, and in grey.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
-const GRID: RGBColor = RGBColor(226, 226, 226);
 const NOTE: RGBColor = RGBColor(110, 110, 110);
 /// The running mean spans this part of the run.
 const SMOOTHING: usize = 50;
@@ -75,33 +75,17 @@ impl<'a> Series<'a> {
 /// One plot with its axes and legend; the series span its whole width.
 fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()> {
     let y_range = y_range(series);
-    let mut chart = draw(
-        ChartBuilder::on(area)
-            .margin(10 * DENSITY)
-            .margin_right(18 * DENSITY)
-            .margin_top(38 * DENSITY)
-            .x_label_area_size(46 * DENSITY)
-            .y_label_area_size(58 * DENSITY)
-            .build_cartesian_2d(0.0..epochs, y_range.clone()),
-    )?;
-    draw(
-        chart
-            .configure_mesh()
-            .x_desc("epoch")
-            .y_desc(y_name)
-            .x_labels(11)
-            .y_labels(8)
-            .x_label_formatter(&tick)
-            .y_label_formatter(&tick)
-            .y_label_offset(LOWER)
-            .label_style(font(13 * DENSITY, INK))
-            .axis_desc_style(font(15 * DENSITY, INK))
-            .axis_style(INK.stroke_width(DENSITY))
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID.stroke_width(DENSITY / 2))
-            .draw(),
-    )?;
-
+    let x = Axis {
+        name: "epoch",
+        range: 0.0..epochs,
+        labels: 11,
+    };
+    let y = Axis {
+        name: y_name,
+        range: y_range.clone(),
+        labels: 8,
+    };
+    let chart = axes(area, 38 * DENSITY, x, y)?;
     let plot = chart.plotting_area().strip_coord_spec();
     let (columns, rows) = plot.dim_in_pixel();
     let row = |value: f32| {
@@ -201,11 +185,4 @@ fn running_mean(values: &[f32], reach: usize) -> Vec<f32> {
             ((sums[to] - sums[from]) / (to - from) as f64) as f32
         })
         .collect()
-}
-
-/// A number of an axis, without the tail of binary fractions.
-pub(super) fn tick(value: &f64) -> String {
-    let text = format!("{value:.3}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0" } else { text }.to_string()
 }

@@ -9,6 +9,7 @@
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
 
+mod axes;
 mod canvas;
 mod curves;
 mod digit;

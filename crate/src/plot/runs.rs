@@ -6,15 +6,14 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
+use super::axes::{Axis, axes};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
-use super::curves::tick;
 use crate::train::{Stats, read_stats};
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
 const PANEL_HEIGHT: u32 = 260 * DENSITY;
 const LEGEND_ROW: u32 = 24 * DENSITY;
-const GRID: RGBColor = RGBColor(226, 226, 226);
 /// Okabe and Ito's colours, told apart by colour-blind readers; without their yellow, which white paper swallows.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
@@ -127,34 +126,24 @@ fn draw_panel(area: &Area, (name, value): Panel, runs: &[Run]) -> Result<()> {
     let right = points().fold(0., |right: f64, (x, _)| right.max(x));
     let room = (high - low).max(1e-3) * 0.06;
     let bottom = if low < 0. { low - room } else { 0. };
-    let mut chart = draw(
-        ChartBuilder::on(area)
-            .margin(10 * DENSITY)
-            .margin_right(18 * DENSITY)
-            .x_label_area_size(46 * DENSITY)
-            .y_label_area_size(58 * DENSITY)
-            .build_cartesian_2d(0.0..right, bottom..high + room),
-    )?;
-    draw(
-        chart
-            .configure_mesh()
-            .x_desc("thousand images")
-            .y_desc(name)
-            .x_labels(11)
-            .y_labels(6)
-            .x_label_formatter(&tick)
-            .y_label_formatter(&tick)
-            .y_label_offset(LOWER)
-            .label_style(font(13 * DENSITY, INK))
-            .axis_desc_style(font(15 * DENSITY, INK))
-            .axis_style(INK.stroke_width(DENSITY))
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID.stroke_width(DENSITY / 2))
-            .draw(),
-    )?;
+    let x = Axis {
+        name: "thousand images",
+        range: 0.0..right,
+        labels: 11,
+    };
+    let y = Axis {
+        name,
+        range: bottom..high + room,
+        labels: 6,
+    };
+    let mut chart = axes(area, 10 * DENSITY, x, y)?;
     for (run, colour) in runs.iter().zip(COLOURS) {
         let line = LineSeries::new(run.curve(value), colour.stroke_width(2 * DENSITY));
         draw(chart.draw_series(line))?;
+        if let [only] = &run.curve(value).collect::<Vec<_>>()[..] {
+            let dot = Circle::new(*only, 4 * DENSITY, colour.filled());
+            draw(chart.draw_series([dot]))?;
+        }
     }
     Ok(())
 }
