@@ -1,9 +1,8 @@
 //! A moving average's update in one pass over memory.
 
 use candle_core::{Result, Tensor};
-use rayon::prelude::*;
 
-use super::elementwise::{CHUNK, vectorised};
+use super::elementwise::update;
 use super::{read, write};
 
 /// Moves `average` in place by `share` of its way to `values`; both have one shape and one device.
@@ -18,13 +17,8 @@ pub(crate) fn average(average: &Tensor, values: &Tensor, share: f64) -> Result<(
     let share = share as f32;
     read(values, |values| {
         write(average, |average| {
-            let chunks = average.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
-            chunks.for_each(|(average, values)| {
-                vectorised(|| {
-                    for (average, &value) in average.iter_mut().zip(values) {
-                        *average += share * (value - *average);
-                    }
-                })
+            update(average, values, |average, value| {
+                average + share * (value - average)
             });
             Ok(())
         })

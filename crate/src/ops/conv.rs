@@ -3,7 +3,7 @@
 //! A convolution relates the pixels of a *big* image to those of a *small* one: the small pixel `o` sees the big
 //! pixel `o * stride + tap - padding` through the weights of `tap`. Three sums over that relation are all that a
 //! convolution and a transposed convolution need, forward and backward:
-//! [`Conv::down`] (big to small), [`Conv::up`] (small to big) and [`Conv::weights`].
+//! `Conv::down` (big to small), `Conv::up` (small to big) and [`Conv::weights`].
 //!
 //! A pixel is a matrix (channels, batch), and neighbouring pixels lie one after another, so that the products read
 //! them where they are: nothing is copied, and taps that fall on the padding are never computed.
@@ -84,15 +84,24 @@ impl Conv {
         self.kernel * self.kernel * self.big.c
     }
 
-    /// small = the convolution of big.
-    pub(super) fn down(
+    /// y = the convolution of x, or with `up` the transposed one: each is the other's gradient.
+    pub(super) fn pass(
         &self,
+        up: bool,
         weights: &[f32],
-        big: &[f32],
-        small: &mut [f32],
+        x: &[f32],
+        y: &mut [f32],
         n: usize,
         pool: &Pool,
     ) {
+        match up {
+            false => self.down(weights, x, y, n, pool),
+            true => self.up(weights, x, y, n, pool),
+        }
+    }
+
+    /// small = the convolution of big.
+    fn down(&self, weights: &[f32], big: &[f32], small: &mut [f32], n: usize, pool: &Pool) {
         let Size { w: columns, c, .. } = self.small;
         let (bc, patch) = (self.big.c, self.patch());
         if self.is_dense() {
@@ -133,14 +142,7 @@ impl Conv {
     }
 
     /// big = the transposed convolution of small.
-    pub(super) fn up(
-        &self,
-        weights: &[f32],
-        small: &[f32],
-        big: &mut [f32],
-        n: usize,
-        pool: &Pool,
-    ) {
+    fn up(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize, pool: &Pool) {
         let Size { w: columns, c, .. } = self.big;
         let (sc, patch) = (self.small.c, self.patch());
         if self.is_dense() {

@@ -149,10 +149,7 @@ impl Plan {
             } => {
                 let weights = &parameters[weight..];
                 let channels = if up { conv.big.c } else { conv.small.c };
-                match up {
-                    false => conv.down(weights, x, y, n, &self.buffers),
-                    true => conv.up(weights, x, y, n, &self.buffers),
-                }
+                conv.pass(up, weights, x, y, n, &self.buffers);
                 let bias = bias.map(|bias| &parameters[bias..][..channels]);
                 if bias.is_some() || slope != 1. {
                     bias_and_slope(y, bias, slope, n);
@@ -280,10 +277,8 @@ impl Plan {
                     return None;
                 }
                 let mut dx = self.buffers.get(x.len());
-                match up {
-                    false => conv.up(&parameters[weight..], &d, &mut dx, n, &self.buffers),
-                    true => conv.down(&parameters[weight..], &d, &mut dx, n, &self.buffers),
-                }
+                let weights = &parameters[weight..];
+                conv.pass(!up, weights, &d, &mut dx, n, &self.buffers);
                 return Some(dx);
             }
             Step::Norm {

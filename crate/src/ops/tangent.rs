@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::buffer::Buffer;
-use super::elementwise::{swap_rows, transpose, update};
+use super::elementwise::{bias_and_slope_back, swap_rows, transpose, update};
 use super::plan::{Gradient, Kept, Plan, Statistics, Step, Tape};
 use super::{collected, on_the_pool, read, slice, write};
 use crate::rng::Rng;
@@ -122,10 +122,7 @@ impl Plan {
                     conv, up, weight, ..
                 } => {
                     let weights = &parameters[weight..];
-                    match up {
-                        false => conv.up(weights, &d, &mut dx, n, &self.buffers),
-                        true => conv.down(weights, &d, &mut dx, n, &self.buffers),
-                    }
+                    conv.pass(!up, weights, &d, &mut dx, n, &self.buffers);
                     deltas[i] = Some(d);
                 }
                 Step::Swap { a, b } => swap_rows(&d, b, a, &mut dx, n),
@@ -170,10 +167,7 @@ impl Plan {
                     let sum = &mut row[weight..][..conv.weight_len()];
                     conv.weights(big, small, sum, true, n, &self.buffers);
                     let weights = &parameters[weight..];
-                    match up {
-                        false => conv.down(weights, &t, &mut y, n, &self.buffers),
-                        true => conv.up(weights, &t, &mut y, n, &self.buffers),
-                    }
+                    conv.pass(up, weights, &t, &mut y, n, &self.buffers);
                     t = y;
                 }
                 (&Step::Swap { a, b }, _) => {
@@ -190,8 +184,8 @@ impl Plan {
     fn slopes(&self, tape: &Tape, i: usize, d: &mut [f32]) {
         let y = &tape.values[i + 1];
         match (&self.steps[i], &tape.kept[i]) {
-            (&(Step::Weighted { slope, .. } | Step::LeakyRelu { slope }), _) if slope != 1. => {
-                update(d, y, |d, y| if y > 0. { d } else { slope * d })
+            (&(Step::Weighted { slope, .. } | Step::LeakyRelu { slope }), _) => {
+                bias_and_slope_back(d, y, slope, None, tape.n)
             }
             (_, Kept::Mask(mask)) => update(d, mask, |d, mask| d * mask),
             (Step::Norm { .. } | Step::Tanh, _) => {
