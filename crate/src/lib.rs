@@ -14,6 +14,7 @@ pub mod display;
 mod error;
 pub mod files;
 pub mod loss;
+pub mod metrics;
 pub mod nn;
 mod ops;
 pub mod optim;
@@ -33,6 +34,7 @@ pub mod prelude {
     pub use crate::device::BestDevice;
     pub use crate::display::setup;
     pub use crate::loss::{GanLoss, bce};
+    pub use crate::metrics::Judge;
     pub use crate::nn::{Network, Sequential, of_class, with_class};
     pub use crate::optim::{Adam, MovingAverage, Schedule};
     pub use crate::penalty::{Penalty, instance_noise};
