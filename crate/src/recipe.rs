@@ -21,7 +21,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::SIDE;
+use crate::data::{CLASSES, SIDE};
 use crate::files::write_atomically;
 use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
@@ -117,8 +117,6 @@ impl InstanceNoise {
 const NAMES: [&str; 3] = ["dense", "dcgan", "compact"];
 /// Behind the name of a class-conditional variant.
 const CONDITIONAL: &str = "-conditional";
-/// The kinds of digits.
-const DIGITS: usize = 10;
 
 impl Recipe {
     /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py` (<https://github.com/eriklindernoren/Keras-GAN>).
@@ -245,13 +243,13 @@ impl Recipe {
         }
         let mut layers = self.discriminator.layers().to_vec();
         if let Some(Layer::Dense { units, .. }) = layers.last_mut() {
-            *units = 1 + DIGITS;
+            *units = 1 + CLASSES;
         }
         self.discriminator = rebuilt(&self.discriminator, self.discriminator.input(), layers);
-        let inputs = [self.latent_dim + DIGITS];
+        let inputs = [self.latent_dim + CLASSES];
         self.generator = rebuilt(&self.generator, &inputs, self.generator.layers().to_vec());
         self.name += CONDITIONAL;
-        self.classes = Some(DIGITS);
+        self.classes = Some(CLASSES);
         self
     }
 

@@ -30,6 +30,9 @@ pub const SIDE: usize = 28;
 /// Pixels, and so bytes, of a digit.
 pub const PIXELS: usize = SIDE * SIDE;
 
+/// The kinds of digits.
+pub const CLASSES: usize = 10;
+
 /// The command that puts MNIST where [`Digits::load`] finds it.
 pub const FETCH: &str = "cargo run --release --features fetch --bin fetch-mnist";
 
@@ -180,8 +183,11 @@ impl Digits {
         hasher.finalize()
     }
 
-    /// The digits of these indices as images (n, 1, 28, 28), f32 in [-1, 1], and labels (n,), u32.
-    fn tensors(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
+    /// The digits of these indices as images (n, 1, 28, 28), f32 in [-1, 1], and labels (n,), u32, on the CPU.
+    ///
+    /// # Panics
+    /// If an index is not below [`Digits::len`], like a slice.
+    pub fn tensors(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
         for &i in indices {
             pixels.extend(

@@ -2,17 +2,17 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::data::{Digits, PIXELS, SIDE};
+use crate::data::{CLASSES, Digits, PIXELS, SIDE};
 use crate::{Error, Result};
 
-/// Images as a judge sees them: a row of features each, and how probable each digit is. Or as pixels, without
+/// Images as a [`Judge`](super::Judge) sees them: a row of features each, and how probable each digit is. Or as pixels, without
 /// probabilities.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Features {
     /// Row after row.
     rows: Vec<f32>,
     dim: usize,
-    probabilities: Vec<[f32; 10]>,
+    probabilities: Vec<[f32; CLASSES]>,
 }
 
 impl Features {
@@ -22,7 +22,7 @@ impl Features {
     /// # Errors
     /// [`Error::Shape`] where the numbers of values do not fit or there is no row; [`Error::Value`] for one that is
     /// not finite.
-    pub fn new(rows: Vec<f32>, dim: usize, probabilities: Vec<[f32; 10]>) -> Result<Self> {
+    pub fn new(rows: Vec<f32>, dim: usize, probabilities: Vec<[f32; CLASSES]>) -> Result<Self> {
         if dim == 0 || rows.is_empty() || !rows.len().is_multiple_of(dim) {
             return Err(Error::Shape(format!(
                 "features: expected at least one row of {dim} values, and whole rows only, but found {} values",
@@ -37,7 +37,7 @@ impl Features {
             )));
         }
         let row = rows.iter().position(|x| !x.is_finite()).map(|at| at / dim);
-        let finite = |row: &[f32; 10]| row.iter().all(|x| x.is_finite());
+        let finite = |row: &[f32; CLASSES]| row.iter().all(|x| x.is_finite());
         let image = row.or_else(|| probabilities.iter().position(|row| !finite(row)));
         if let Some(image) = image {
             return Err(Error::Value(format!(
@@ -102,8 +102,17 @@ impl Features {
     }
 
     /// How probable each digit is, for each image; empty where no judge was asked.
-    pub fn probabilities(&self) -> &[[f32; 10]] {
+    pub fn probabilities(&self) -> &[[f32; CLASSES]] {
         &self.probabilities
+    }
+
+    /// The most probable digit of each image; empty where no judge was asked.
+    pub fn classes(&self) -> impl Iterator<Item = u8> {
+        self.probabilities.iter().map(|row| {
+            let most = (0..CLASSES as u8)
+                .max_by(|&a, &b| row[usize::from(a)].total_cmp(&row[usize::from(b)]));
+            most.expect("there are ten")
+        })
     }
 }
 

@@ -1,17 +1,9 @@
-//! How good generated digits are, in figures: samples and real digits, both as features.
-//!
-//! ```
-//! use digit_gan::metrics::{Features, Gaussian};
-//! use digit_gan::{data::Digits, rng::Rng};
-//! let rng = Rng::seed(1);
-//! let pixels = |n| Features::pixels_of(&Digits::builtin(n, &rng));
-//! let (some, others) = (Gaussian::of(&pixels(100))?, Gaussian::of(&pixels(200))?);
-//! assert!(some.distance(&some)? < 1e-6 && some.distance(&others)? > 1.0);
-//! # Ok::<(), digit_gan::Error>(())
-//! ```
+//! How good a generator is, in figures: what a [`Judge`] sees in its digits, compared with what it sees in real ones.
 
 mod features;
 mod frechet;
+mod judge;
 
 pub use features::Features;
 pub use frechet::Gaussian;
+pub use judge::Judge;

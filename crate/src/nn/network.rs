@@ -182,6 +182,17 @@ impl Network {
         })
     }
 
+    /// The first `layers` layers as a network of their own, on a copy of their weights.
+    pub(crate) fn first(&self, layers: usize) -> Result<Network> {
+        let mut config = self.config.clone();
+        config.layers.truncate(layers);
+        let mut variables = self.variables();
+        Network::new(&config, &self.rng, self.parameters.device(), |_, _| {
+            let next = variables.next().expect("it has at least these variables");
+            Ok(next?.1)
+        })
+    }
+
     /// The network with a copy of the weights on another device.
     pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
         let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
