@@ -1,14 +1,48 @@
 //! Whether samples are copies of what the generator was trained on.
 
-use super::Neighbour;
+use super::{Features, Neighbour, nearest};
+use crate::data::Digits;
 use crate::{Error, Result};
 
 /// One in so many held-out digits lies nearer to a training digit than the others: as near as digits get by chance.
 const NEAREST: usize = 100;
 
+/// Digits that are compared with one image at a time: bounds the memory of their pixels as numbers.
+const CHUNK: usize = 5000;
+
+/// The training digit nearest to each of some images.
+#[derive(Clone, Debug)]
+pub struct Neighbours {
+    /// The nearest to the judge.
+    pub in_features: Vec<Neighbour>,
+    /// The nearest pixel by pixel.
+    pub in_pixels: Vec<Neighbour>,
+}
+
+/// The digit nearest to each query in pixels, as [`nearest`] of all digits' pixels, which need not fit into memory.
+pub(super) fn nearest_in_pixels(queries: &Features, digits: &Digits) -> Result<Vec<Neighbour>> {
+    let none = Neighbour {
+        index: 0,
+        distance: f32::INFINITY,
+    };
+    let mut best = vec![none; queries.len()];
+    let all: Vec<usize> = (0..digits.len()).collect();
+    for (chunk, indices) in all.chunks(CHUNK).enumerate() {
+        let pixels = Features::pixels(&digits.tensors(indices)?.0)?;
+        for (best, found) in best.iter_mut().zip(nearest(queries, &pixels)?) {
+            if found.distance < best.distance {
+                *best = Neighbour {
+                    index: chunk * CHUNK + found.index,
+                    ..found
+                };
+            }
+        }
+    }
+    Ok(best)
+}
+
 /// How near samples lie to their nearest training digits, compared with real digits that were held out of training and
-/// so cannot be copies, as in [Meehan et al. 2020](https://arxiv.org/abs/2004.05675) and in the nearest neighbours that
-/// papers show.
+/// so cannot be copies, as in [Meehan et al. 2020](https://arxiv.org/abs/2004.05675).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Copies {
     /// The median distance of samples to their nearest training digit.

@@ -32,6 +32,7 @@ const TRAINED_ON: &str = "digit_gan.judge.digits";
 /// Its 128 penultimate activations are the features in which [`metrics`](crate::metrics) compares images: they lie near
 /// each other for digits that look alike. Networks trained on photographs, which other data sets are judged by, see
 /// little in digits.
+#[derive(Clone)]
 pub struct Judge {
     network: Network,
     body: Network,

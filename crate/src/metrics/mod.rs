@@ -2,16 +2,20 @@
 
 mod classes;
 mod copies;
+mod evaluation;
 mod features;
 mod frechet;
 mod judge;
 mod kernel;
 mod neighbours;
+mod report;
 
 pub use classes::{Classes, asked_right};
-pub use copies::Copies;
+pub use copies::{Copies, Neighbours};
+pub use evaluation::Evaluation;
 pub use features::Features;
 pub use frechet::Gaussian;
 pub use judge::Judge;
 pub use kernel::{KernelDistance, kernel_distance};
 pub use neighbours::{Neighbour, Neighbourhoods, Overlap, nearest};
+pub use report::{Comparison, Report};

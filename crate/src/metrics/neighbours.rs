@@ -87,6 +87,11 @@ impl Neighbourhoods {
         })
     }
 
+    /// The images that lie in the middles.
+    pub fn reference(&self) -> &Features {
+        &self.reference
+    }
+
     /// Precision and recall with k = 3 ([Kynkäänniemi et al. 2019](https://arxiv.org/abs/1904.06991)), density and
     /// coverage with k = 5 ([Naeem et al. 2020](https://arxiv.org/abs/2002.09797)). A ball holds its edge.
     ///
@@ -186,8 +191,8 @@ fn fold<T: Clone + Send + Sync>(
     visit: impl Fn(&mut T, Pair) + Sync,
 ) -> Vec<T> {
     let dim = queries.dim();
-    // By what share of |a|² + |b|² rounding can raise the sum: half of this for the product.
-    let rounding = dim as f32 * f32::EPSILON + 4. * f32::EPSILON;
+    // By what share of |a|² + |b|² rounding can raise the sum at most, with room for that of the exact distance.
+    let rounding = 2. * (dim + 4) as f32 * f32::EPSILON;
     let shrunk = |features: &Features| -> Vec<f32> {
         let norm = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>() * (1. - rounding);
         features.rows().par_chunks(dim).map(norm).collect()
