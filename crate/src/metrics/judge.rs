@@ -22,6 +22,9 @@ const BATCH: usize = 128;
 const LEARNING_RATE: f64 = 2e-3;
 /// The layers up to the penultimate activations.
 const BODY: usize = 11;
+/// The total variance of the features of real digits. Classifiers of this kind have a few hundred by themselves, and no
+/// two the same: with it fixed, figures of one judge compare with those of another.
+const VARIANCE: f64 = 800.;
 /// Images that are looked at in one go: bounds the memory of the layers in between.
 const CHUNK: usize = 1000;
 /// The entry of a judge's file that names the digits it was trained on.
@@ -92,7 +95,9 @@ impl Judge {
                 step += 1;
             }
         }
-        Judge::of(Path::new("judge"), average.network().clone(), test)
+        let network = average.network().clone();
+        rescale(&network, train)?;
+        Judge::of(Path::new("judge"), network, test)
     }
 
     fn of(path: &Path, network: Network, test: &Digits) -> Result<Self> {
@@ -105,10 +110,9 @@ impl Judge {
                 "a judge needs digits to be tested on, got none".into(),
             ));
         }
-        let body = network.first(BODY)?;
         let mut judge = Judge {
+            body: network.first(BODY)?,
             network,
-            body,
             accuracy: 0.,
         };
         let seen = judge.features_of(test)?;
@@ -171,6 +175,37 @@ impl fmt::Debug for Judge {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Scales the features to [`VARIANCE`] by the normalisation before them, and the last layer's weights back: a rectifier
+/// lets a positive factor through, so that the opinions stay.
+fn rescale(network: &Network, digits: &Digits) -> Result<()> {
+    let judge = Judge {
+        body: network.first(BODY)?,
+        network: network.clone(),
+        accuracy: 0.,
+    };
+    let seen = judge.features_of(digits)?;
+    let rows = seen.rows().chunks(seen.dim());
+    let (mut sums, mut squares) = (vec![0f64; seen.dim()], 0f64);
+    for row in rows {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += f64::from(value);
+            squares += f64::from(value).powi(2);
+        }
+    }
+    let count = seen.len() as f64;
+    let means: f64 = sums.iter().map(|sum| (sum / count).powi(2)).sum();
+    let factor = (VARIANCE / (squares / count - means)).sqrt();
+    for (name, values) in network.parameters()? {
+        let factor = match name.as_str() {
+            "9.batch_norm.gamma" | "9.batch_norm.beta" => factor,
+            "12.dense.weight" => 1. / factor,
+            _ => continue,
+        };
+        network.set(&name, &(values * factor)?)?;
+    }
+    Ok(())
 }
 
 fn description() -> Sequential {
