@@ -23,9 +23,8 @@ fn setting() -> &'static Setting {
     SETTING.get_or_init(|| {
         let train = Digits::builtin(6000, &Rng::seed(0));
         let test = Digits::builtin(2000, &Rng::seed(1));
-        let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("judge-of-builtin-digits.safetensors");
-        let judge = Judge::open(path, &train, &test).unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judges");
+        let judge = Judge::open(folder, &train, &test).unwrap();
         let evaluation = Evaluation::new(&judge, &train, &test, SAMPLES).unwrap();
         Setting {
             judge,
@@ -122,19 +121,29 @@ fn each_fault_shows_in_the_metric_made_for_it() {
         "{copies}"
     );
     assert!(copies.in_features.near > 0.99, "{copies}");
-    // A blur leaves the digits and their number as they are, but no sample lies among real ones.
+    // A blur leaves digits what they are, as often as they were; but real ones lie elsewhere. Precision misses that:
+    // an outlying real digit has a wide ball.
     assert!(
-        blurred.overlap.precision < 0.5 * floor.overlap.precision,
+        blurred.divergence < 0.05 && blurred.overlap.recall < 0.1,
         "{blurred}"
     );
-    assert!(blurred.frechet > 5. * floor.frechet, "{blurred}");
+    assert!(
+        blurred.overlap.density < 0.75 && blurred.overlap.coverage < 0.3,
+        "{blurred}"
+    );
+    assert!(blurred.frechet > 10. * floor.frechet, "{blurred}");
     // Noise is nothing at all.
     assert!(
-        noise.overlap.density < 0.05 && noise.overlap.coverage < 0.05,
+        noise.overlap.density < 0.3 && noise.overlap.coverage < 0.05,
         "{noise}"
     );
     assert!(
-        noise.frechet > blurred.frechet && noise.kernel.value > 10. * noise.kernel.standard_error
+        noise.frechet > 2. * blurred.frechet && noise.classes.confidence < 0.7,
+        "{noise}"
+    );
+    assert!(
+        noise.kernel.value > 10. * noise.kernel.standard_error,
+        "{noise}"
     );
 }
 
@@ -343,8 +352,8 @@ fn on_mnist_too_copies_blur_and_a_missing_digit_are_told_apart() {
         Digits::mnist(Split::Train).unwrap(),
         Digits::mnist(Split::Test).unwrap(),
     );
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judge-of-mnist.safetensors");
-    let judge = Judge::open(path, &train, &test).unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judges");
+    let judge = Judge::open(folder, &train, &test).unwrap();
     let evaluation = Evaluation::new(&judge, &train, &test, 2000).unwrap();
     let floor = evaluation.floor();
     assert!(
