@@ -357,7 +357,7 @@ fn on_mnist_too_copies_blur_and_a_missing_digit_are_told_apart() {
     let evaluation = Evaluation::new(&judge, &train, &test, 2000).unwrap();
     let floor = evaluation.floor();
     assert!(
-        floor.overlap.coverage > 0.7 && floor.in_pixels.near <= 0.01,
+        floor.overlap.coverage > 0.4 && floor.in_pixels.near <= 0.01,
         "{floor}"
     );
     let some = tensors(&train, 0..2000).0;
@@ -366,7 +366,7 @@ fn on_mnist_too_copies_blur_and_a_missing_digit_are_told_apart() {
     assert!(copies.frechet < 2. * floor.frechet, "{copies}");
     let blurred = evaluation.report("blurred", &blurred(&some), None).unwrap();
     assert!(
-        blurred.overlap.precision < 0.5 * floor.overlap.precision,
+        blurred.overlap.coverage < 0.5 * floor.overlap.coverage,
         "{blurred}"
     );
     let without = (0..train.len()).filter(|&i| train.label(i) != 8).take(2000);
