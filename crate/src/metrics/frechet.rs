@@ -79,7 +79,8 @@ impl Gaussian {
         let (values, _) = eigen(&both)?;
         let cross: f64 = values.iter().map(|value| value.sqrt()).sum();
         let distance = means + self.covariance.trace() + other.covariance.trace() - 2. * cross;
-        Ok(distance.max(0.)) // below 0 by rounding alone
+        // Below 0 by rounding alone. Not max(), which would make the best figure of a NaN.
+        Ok(if distance < 0. { 0. } else { distance })
     }
 }
 
