@@ -107,7 +107,7 @@ fn mistakes_are_told_in_a_line_and_in_the_exit_status() {
         ),
         (
             &["--recipe", "dence"],
-            "there is no recipe \"dence\": dense, dcgan, compact",
+            "there is no recipe \"dence\": dense, dcgan, compact, lean",
         ),
         (
             &["--recipe", "dense", "--set", "loss"],

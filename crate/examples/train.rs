@@ -13,7 +13,7 @@ use digit_gan::prelude::*;
 /// Trains a GAN; called again with the same arguments, goes on where it stopped.
 #[derive(Parser)]
 struct Arguments {
-    /// dense, dcgan, compact, or one of them with -conditional behind it
+    /// dense, dcgan, compact, lean, or one of them with -conditional behind it
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     recipe: Option<String>,
     /// A recipe as JSON, such as another run's recipe.json
