@@ -4,11 +4,13 @@
 //! keeps one block of each MIME type, so a figure is one block; blocks of two types are alternatives.
 
 use std::fmt;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::utils::get_num_threads;
 
+use crate::metrics::{Comparison, Report};
 use crate::nn::Summary;
 use crate::plot::{Figure, Format};
 use crate::train::Status;
@@ -113,41 +115,58 @@ impl Summary {
     /// Shows the layers as a table.
     pub fn evcxr_display(&self) {
         let (caption, footer) = self.caption();
-        let html = html_table(&caption, &Self::HEADER, &self.cells(), &footer);
+        let html = html_table(&caption, &Self::HEADER, &self.cells(), 2..3, &footer);
         show(&[("text/html", &html), ("text/plain", &self.to_string())]);
     }
 }
 
-/// A table whose first column is text and whose last is numbers; the text is escaped.
-pub(crate) fn html_table<const COLUMNS: usize>(
+impl Comparison {
+    /// Shows the metrics as a table.
+    pub fn evcxr_display(&self) {
+        let (caption, footer) = self.caption();
+        let (header, cells) = (self.header(), self.cells());
+        let html = html_table(&caption, &header, &cells, self.numbers(), &footer);
+        show(&[("text/html", &html), ("text/plain", &self.to_string())]);
+    }
+}
+
+impl Report {
+    /// Shows the metrics as a table.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+/// A table; the columns of `numbers` stand to the right. The text is escaped.
+pub(crate) fn html_table(
     caption: &str,
-    header: &[&str; COLUMNS],
-    rows: &[[String; COLUMNS]],
+    header: &[impl AsRef<str>],
+    rows: &[impl AsRef<[String]>],
+    numbers: Range<usize>,
     footer: &str,
 ) -> String {
-    let row = |tag: &str, cells: Vec<&str>| {
-        let cell = |(column, text): (usize, &str)| {
-            let side = if column + 1 == COLUMNS {
-                "right"
-            } else {
-                "left"
-            };
-            format!(
-                "<{tag} style=\"text-align: {side}\">{}</{tag}>",
-                escape(text)
-            )
+    let cell = |tag: &str, column: usize, text: &str| {
+        let side = if numbers.contains(&column) {
+            "right"
+        } else {
+            "left"
         };
-        let cells: String = cells.into_iter().enumerate().map(cell).collect();
-        format!("<tr>{cells}</tr>")
+        let text = escape(text);
+        format!("<{tag} style=\"text-align: {side}\">{text}</{tag}>")
     };
-    let body = rows
-        .iter()
-        .map(|cells| row("td", cells.iter().map(String::as_str).collect()));
+    let (columns, header) = (header.len(), header.iter().enumerate());
+    let header: String = header
+        .map(|(i, text)| cell("th", i, text.as_ref()))
+        .collect();
+    let body = rows.iter().map(|cells| {
+        let cells = cells.as_ref().iter().enumerate();
+        let cells: String = cells.map(|(i, text)| cell("td", i, text)).collect();
+        format!("<tr>{cells}</tr>")
+    });
     format!(
-        "<table><caption style=\"text-align: left\"><b>{}</b></caption><thead>{}</thead><tbody>{}</tbody>\
-         <tfoot><tr><td colspan=\"{COLUMNS}\" style=\"text-align: left\">{}</td></tr></tfoot></table>",
+        "<table><caption style=\"text-align: left\"><b>{}</b></caption><thead><tr>{header}</tr></thead>\
+         <tbody>{}</tbody><tfoot><tr><td colspan=\"{columns}\" style=\"text-align: left\">{}</td></tr></tfoot></table>",
         escape(caption),
-        row("th", header.to_vec()),
         body.collect::<String>(),
         escape(footer),
     )

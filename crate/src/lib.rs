@@ -35,7 +35,7 @@ pub mod prelude {
     pub use crate::device::BestDevice;
     pub use crate::display::setup;
     pub use crate::loss::{GanLoss, bce};
-    pub use crate::metrics::Judge;
+    pub use crate::metrics::{Evaluation, Judge, Report};
     pub use crate::nn::{Network, Sequential, of_class, with_class};
     pub use crate::optim::{Adam, MovingAverage, Schedule};
     pub use crate::penalty::{Penalty, instance_noise};

@@ -77,6 +77,17 @@ impl Features {
         Features::new(pixels.collect(), PIXELS, Vec::new())
     }
 
+    /// The images of these numbers.
+    pub(super) fn select(&self, images: &[usize]) -> Self {
+        let rows = images.iter().flat_map(|&i| self.row(i)).copied();
+        let probabilities = images.iter().filter_map(|&i| self.probabilities.get(i));
+        Features {
+            rows: rows.collect(),
+            dim: self.dim,
+            probabilities: probabilities.copied().collect(),
+        }
+    }
+
     /// The number of images, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {

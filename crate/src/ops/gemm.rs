@@ -13,7 +13,7 @@ const UNPACKED: usize = 256;
 
 /// A matrix as the strides of its values.
 #[derive(Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     row: usize,
     column: usize,
@@ -21,7 +21,7 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Row after row of `columns` values.
-    pub(super) fn new(values: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn new(values: &'a [f32], columns: usize) -> Self {
         Matrix {
             values,
             row: columns,
@@ -29,7 +29,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Matrix {
             row: self.column,
             column: self.row,
@@ -48,7 +48,7 @@ impl<'a> Matrix<'a> {
 
 /// `y` (m, n, row after row) = `a` (m, k) times `b` (k, n), or `y` + that where `add` is set. Each value is
 /// summed in one order, whatever the number of threads.
-pub(super) fn product(
+pub(crate) fn product(
     a: Matrix,
     b: Matrix,
     [m, k, n]: [usize; 3],

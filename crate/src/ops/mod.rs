@@ -17,6 +17,7 @@ mod winograd;
 pub(crate) use adam::{AdamStep, adam};
 pub(crate) use average::average;
 pub(crate) use conv::{Conv, Size};
+pub(crate) use gemm::{Matrix, product};
 pub(crate) use plan::{Plan, Statistics, Step};
 pub(crate) use tangent::input_gradient;
 

@@ -16,6 +16,8 @@ mod digit;
 mod figure;
 mod gif;
 mod grid;
+mod histogram;
+mod neighbours;
 mod runs;
 mod samples;
 
@@ -24,4 +26,6 @@ pub use digit::large_digit;
 pub use figure::{Figure, Format};
 pub use gif::training_gif;
 pub use grid::{data_grid, epoch_grids, sample_grid};
+pub use histogram::class_histogram;
+pub use neighbours::nearest_neighbours;
 pub use runs::compare_runs;

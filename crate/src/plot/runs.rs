@@ -13,9 +13,9 @@ use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
 const PANEL_HEIGHT: u32 = 260 * DENSITY;
-const LEGEND_ROW: u32 = 24 * DENSITY;
+pub(super) const LEGEND_ROW: u32 = 24 * DENSITY;
 /// Okabe and Ito's colours, told apart by colour-blind readers; without their yellow, which white paper swallows.
-const COLOURS: [RGBColor; 7] = [
+pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -56,7 +56,10 @@ pub fn compare_runs(folders: &[impl AsRef<Path>]) -> Result<Figure> {
     let mut canvas = Canvas::new(WIDTH, legend + panels * PANEL_HEIGHT, 255);
     {
         let (names, mut rest) = canvas.area().split_vertically(legend);
-        write_names(&names, &runs)?;
+        write_names(
+            &names,
+            runs.iter().map(|run| run.name.as_str()).zip(COLOURS),
+        )?;
         for panel in PANELS {
             let (area, below) = rest.split_vertically(PANEL_HEIGHT);
             draw_panel(&area, panel, &runs)?;
@@ -102,10 +105,14 @@ impl Run {
     }
 }
 
-fn write_names(area: &Area, runs: &[Run]) -> Result<()> {
+/// A legend: each name in a row of its own, beside its colour.
+pub(super) fn write_names<'a>(
+    area: &Area,
+    entries: impl Iterator<Item = (&'a str, RGBColor)>,
+) -> Result<()> {
     let unit = DENSITY as i32;
     let names = font(14 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
-    for (i, (run, colour)) in (0i32..).zip(runs.iter().zip(COLOURS)) {
+    for (i, (text, colour)) in (0i32..).zip(entries) {
         let (left, middle) = (70 * unit, LEGEND_ROW as i32 * i + 18 * unit);
         let swatch = [
             (left, middle - 2 * unit),
@@ -113,7 +120,7 @@ fn write_names(area: &Area, runs: &[Run]) -> Result<()> {
         ];
         draw(area.draw(&Rectangle::new(swatch, colour.filled())))?;
         let place = (left + 32 * unit, middle + LOWER);
-        draw(area.draw(&Text::new(run.name.as_str(), place, names.clone())))?;
+        draw(area.draw(&Text::new(text, place, names.clone())))?;
     }
     Ok(())
 }

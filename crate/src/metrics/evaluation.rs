@@ -1,0 +1,188 @@
+//! All metrics of a generator in one go.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::copies::nearest_in_pixels;
+use super::{
+    Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, asked_right,
+    kernel_distance, nearest,
+};
+use crate::data::Digits;
+use crate::rng::Rng;
+use crate::{Error, Result};
+
+/// The seed of the choice of training digits for the floor.
+const SEED: u64 = 0;
+/// Samples looked up among all training digits: a median needs no more.
+const LOOKED_UP: usize = 2000;
+
+/// A protocol that makes figures comparable: one judge, one number of samples, and one set of real digits, that
+/// neither the judge nor the generators were trained on, measured once.
+pub struct Evaluation {
+    judge: Judge,
+    train: Digits,
+    /// What the judge sees in `train`.
+    seen: Features,
+    reference: Reference,
+    held_out: Neighbours,
+    floor: Arc<Report>,
+}
+
+/// The test digits, as each metric wants them.
+struct Reference {
+    gaussian: Gaussian,
+    neighbourhoods: Neighbourhoods,
+    classes: Classes,
+}
+
+impl Evaluation {
+    /// Measures the reference, which is all of `test`, and the floor: what so many samples would reach if they were
+    /// real, namely `samples` digits of `train`, chosen by a fixed seed. Prints one line. 10,000 is the usual number:
+    /// of fewer samples the Fréchet distance, floor included, is larger.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if `train` holds fewer digits than `samples`, or there are too few to measure: 20 at least,
+    /// with all ten digits in `test`.
+    pub fn new(judge: &Judge, train: &Digits, test: &Digits, samples: usize) -> Result<Self> {
+        if samples > train.len() {
+            return Err(Error::Value(format!(
+                "Evaluation: the floor of {samples} samples takes as many training digits, but there are {}; evaluate \
+                 fewer samples",
+                train.len()
+            )));
+        }
+        let (seen, real) = (judge.features_of(train)?, judge.features_of(test)?);
+        let reference = Reference::of(&real)?;
+        let spread = spread(test.len());
+        let pixels = Features::pixels(&test.tensors(&spread)?.0)?;
+        let held_out = find(train, &seen, &real.select(&spread), &pixels)?;
+        let chosen = &Rng::seed(SEED).permutation(train.len())[..samples];
+        let labels: Vec<u32> = chosen.iter().map(|&i| train.label(i).into()).collect();
+        let chosen = seen.select(chosen);
+        let mut floor = reference.measure("real digits", &chosen, [&held_out; 2])?;
+        floor.judge_accuracy = judge.accuracy();
+        floor.asked_right = Some(asked_right(&chosen, &labels)?);
+        println!(
+            "{samples} samples at a time against {} real digits, seen by {judge}: other real digits are at a Fréchet \
+             distance of {:.2}",
+            test.len(),
+            floor.frechet
+        );
+        Ok(Evaluation {
+            judge: judge.clone(),
+            train: train.clone(),
+            seen,
+            reference,
+            held_out,
+            floor: Arc::new(floor),
+        })
+    }
+
+    /// All metrics of a generator's samples (n, 1, 28, 28) in [-1, 1], as many as [`Evaluation::new`] was told. `labels`
+    /// are the digits that a conditional generator was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape, number of samples or number of labels; [`Error::Value`] for a pixel that is
+    /// not finite, or a label above 9.
+    pub fn report(&self, name: &str, samples: &Tensor, labels: Option<&[u32]>) -> Result<Report> {
+        let pixels = Features::pixels(samples)?;
+        if pixels.len() != self.floor.samples {
+            return Err(Error::Shape(format!(
+                "report of {name}: expected {} samples, as many as the floor was measured with, but found {}",
+                self.floor.samples,
+                pixels.len()
+            )));
+        }
+        let seen = self.judge.features(samples)?;
+        let asked_right = labels
+            .map(|labels| asked_right(&seen, labels))
+            .transpose()?;
+        let spread = spread(pixels.len());
+        let (few, pixels) = (seen.select(&spread), pixels.select(&spread));
+        let found = find(&self.train, &self.seen, &few, &pixels)?;
+        let report = self
+            .reference
+            .measure(name, &seen, [&found, &self.held_out])?;
+        Ok(Report {
+            judge_accuracy: self.judge.accuracy(),
+            asked_right,
+            floor: Some(self.floor.clone()),
+            ..report
+        })
+    }
+
+    /// The report of real digits.
+    pub fn floor(&self) -> &Report {
+        &self.floor
+    }
+
+    /// How often each digit comes in the reference.
+    pub fn classes(&self) -> &Classes {
+        &self.reference.classes
+    }
+
+    /// The training digits nearest to samples (n, 1, 28, 28), for
+    /// [`plot::nearest_neighbours`](crate::plot::nearest_neighbours).
+    ///
+    /// # Errors
+    /// As [`Evaluation::report`], for any number of samples.
+    pub fn neighbours(&self, samples: &Tensor) -> Result<Neighbours> {
+        let pixels = Features::pixels(samples)?;
+        find(
+            &self.train,
+            &self.seen,
+            &self.judge.features(samples)?,
+            &pixels,
+        )
+    }
+}
+
+impl Reference {
+    fn of(features: &Features) -> Result<Self> {
+        Ok(Reference {
+            gaussian: Gaussian::of(features)?,
+            neighbourhoods: Neighbourhoods::of(features)?,
+            classes: Classes::of(features)?,
+        })
+    }
+
+    /// `found` near the samples, and near held-out digits.
+    fn measure(&self, name: &str, seen: &Features, found: [&Neighbours; 2]) -> Result<Report> {
+        let classes = Classes::of(seen)?;
+        let [near, held_out] = found;
+        Ok(Report {
+            name: name.into(),
+            samples: seen.len(),
+            judge_accuracy: 0.,
+            frechet: Gaussian::of(seen)?.distance(&self.gaussian)?,
+            kernel: kernel_distance(seen, self.neighbourhoods.reference())?,
+            overlap: self.neighbourhoods.overlap(seen)?,
+            divergence: classes.divergence(&self.classes)?,
+            classes,
+            asked_right: None,
+            in_features: Copies::of(&near.in_features, &held_out.in_features)?,
+            in_pixels: Copies::of(&near.in_pixels, &held_out.in_pixels)?,
+            floor: None,
+        })
+    }
+}
+
+/// Up to [`LOOKED_UP`] of so many images, evenly spread: they may be sorted by digit.
+fn spread(count: usize) -> Vec<usize> {
+    let few = count.min(LOOKED_UP);
+    (0..few).map(|i| i * count / few).collect()
+}
+
+fn find(
+    train: &Digits,
+    seen: &Features,
+    features: &Features,
+    pixels: &Features,
+) -> Result<Neighbours> {
+    Ok(Neighbours {
+        in_features: nearest(features, seen)?,
+        in_pixels: nearest_in_pixels(pixels, train)?,
+    })
+}

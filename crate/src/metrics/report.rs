@@ -1,0 +1,195 @@
+//! The metrics of generators as a table.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Classes, Copies, KernelDistance, Overlap};
+use crate::{Error, Result};
+
+/// All metrics of one generator, made by [`Evaluation::report`](super::Evaluation::report). Shows itself in a cell and
+/// prints as text, with the floor beside.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub name: String,
+    /// How many samples were measured.
+    pub samples: usize,
+    /// The share of test digits that the judge names right.
+    pub judge_accuracy: f64,
+    /// [`Gaussian::distance`](super::Gaussian::distance).
+    pub frechet: f64,
+    /// [`kernel_distance`](super::kernel_distance).
+    pub kernel: KernelDistance,
+    pub overlap: Overlap,
+    /// [`Classes::divergence`] from the reference.
+    pub divergence: f64,
+    pub classes: Classes,
+    /// [`asked_right`](super::asked_right), where digits were asked for.
+    pub asked_right: Option<f64>,
+    /// Whether the judge takes samples for copies.
+    pub in_features: Copies,
+    /// Whether samples are copies pixel by pixel.
+    pub in_pixels: Copies,
+    /// What real digits reach; none for their own report.
+    pub floor: Option<Arc<Report>>,
+}
+
+/// Reports side by side, made by [`Report::compare`].
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// At least one.
+    pub reports: Vec<Report>,
+}
+
+/// A line of the table: the metric, a report's cell, and which way is better.
+type Row = (&'static str, fn(&Report) -> Option<String>, &'static str);
+
+const ROWS: [Row; 13] = [
+    ("Fréchet distance", |r| fixed(r.frechet, 2), "lower"),
+    ("kernel distance", |r| Some(with_error(r.kernel)), "lower"),
+    ("precision", |r| fixed(r.overlap.precision, 3), "higher"),
+    ("recall", |r| fixed(r.overlap.recall, 3), "higher"),
+    ("density", |r| fixed(r.overlap.density, 3), "higher"),
+    ("coverage", |r| fixed(r.overlap.coverage, 3), "higher"),
+    ("divergence of digits", |r| fixed(r.divergence, 4), "lower"),
+    (
+        "judge's confidence",
+        |r| percent(r.classes.confidence),
+        "higher",
+    ),
+    (
+        "asked digit right",
+        |r| r.asked_right.and_then(percent),
+        "higher",
+    ),
+    (
+        NEAR_FEATURES,
+        |r| fixed(r.in_features.ratio(), 2),
+        "about 1",
+    ),
+    (COPIES_FEATURES, |r| percent(r.in_features.near), "about 1%"),
+    (NEAR_PIXELS, |r| fixed(r.in_pixels.ratio(), 2), "about 1"),
+    (COPIES_PIXELS, |r| percent(r.in_pixels.near), "about 1%"),
+];
+const NEAR_FEATURES: &str = "distance to training digits, features";
+const COPIES_FEATURES: &str = "suspiciously near, features";
+const NEAR_PIXELS: &str = "distance to training digits, pixels";
+const COPIES_PIXELS: &str = "suspiciously near, pixels";
+
+impl Report {
+    /// Several generators in one table.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for no reports, or some of different evaluations: their figures do not compare.
+    pub fn compare(reports: &[Report]) -> Result<Comparison> {
+        let Some(first) = reports.first() else {
+            return Err(Error::Value("compare: expected at least one report".into()));
+        };
+        let same = |other: &Report| match (&first.floor, &other.floor) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        if let Some(other) = reports.iter().find(|other| !same(other)) {
+            return Err(Error::Value(format!(
+                "compare: {} and {} come from different evaluations, so their figures do not compare; make all \
+                 reports with one Evaluation",
+                first.name, other.name
+            )));
+        }
+        Ok(Comparison {
+            reports: reports.to_vec(),
+        })
+    }
+
+    pub(crate) fn table(&self) -> Comparison {
+        Comparison {
+            reports: vec![self.clone()],
+        }
+    }
+}
+
+impl Comparison {
+    /// The title and the sentences under the table.
+    pub(crate) fn caption(&self) -> (String, String) {
+        let first = &self.reports[0];
+        let title = format!(
+            "{} samples, seen by a judge that names {:.2}% of the test digits right",
+            first.samples,
+            100. * first.judge_accuracy
+        );
+        let footer = "The floor is what real training digits reach; for the distances to training digits it is held-out \
+                      ones, whose median distance is 1 and of which 1% are suspiciously near.";
+        (title, footer.into())
+    }
+
+    /// Real digits come last: those of the floor.
+    fn columns(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter().chain(self.reports[0].floor.as_deref())
+    }
+
+    pub(crate) fn header(&self) -> Vec<String> {
+        let names = self.reports.iter().map(|report| report.name.as_str());
+        let floor = self.reports[0].floor.iter().map(|_| "floor");
+        let all = ["metric"].into_iter().chain(names).chain(floor);
+        all.chain(["better"]).map(String::from).collect()
+    }
+
+    /// The cells of the table: a row for each metric that a generator has.
+    pub(crate) fn cells(&self) -> Vec<Vec<String>> {
+        let rows = ROWS.iter().filter_map(|(metric, cell, better)| {
+            self.reports.iter().find_map(cell)?;
+            let cells = self
+                .columns()
+                .map(|report| cell(report).unwrap_or_default());
+            let row = [metric.to_string()].into_iter().chain(cells);
+            Some(row.chain([better.to_string()]).collect())
+        });
+        rows.collect()
+    }
+
+    /// The columns that hold numbers.
+    pub(crate) fn numbers(&self) -> Range<usize> {
+        1..1 + self.columns().count()
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let ((title, footer), numbers) = (self.caption(), self.numbers());
+        let mut rows = vec![self.header()];
+        rows.extend(self.cells());
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max();
+        let widths: Vec<usize> = (0..=numbers.end).filter_map(width).collect();
+        writeln!(f, "{title}")?;
+        for row in &rows {
+            let mut line = String::new();
+            for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                line += &match numbers.contains(&i) {
+                    true => format!("{cell:>width$}  "),
+                    false => format!("{cell:<width$}  "),
+                };
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        write!(f, "{footer}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(&self.table(), f)
+    }
+}
+
+fn fixed(value: f64, digits: usize) -> Option<String> {
+    Some(format!("{value:.digits$}"))
+}
+
+fn percent(share: f64) -> Option<String> {
+    Some(format!("{:.1}%", 100. * share))
+}
+
+fn with_error(distance: KernelDistance) -> String {
+    format!("{:.4} ± {:.4}", distance.value, distance.standard_error)
+}
