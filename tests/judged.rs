@@ -14,13 +14,11 @@ use digit_gan::train::{Stats, best_generator, read_stats};
 use digit_gan::{Error, Result};
 use small::{digits, small};
 
-/// Half a second of training is judge enough.
-static JUDGE: LazyLock<Judge> = LazyLock::new(|| judge(1));
-
-fn judge(seed: u64) -> Judge {
-    let train = Digits::builtin(1000, &Rng::seed(5));
-    Judge::train_for(128 * 40, &train, &test(), seed).unwrap()
-}
+/// Trained for some seconds in the first of all runs of these tests, and then kept.
+static JUDGE: LazyLock<Judge> = LazyLock::new(|| {
+    let train = Digits::builtin(500, &Rng::seed(5));
+    Judge::open(env!("CARGO_TARGET_TMPDIR"), &train, &test()).unwrap()
+});
 
 fn test() -> Digits {
     Digits::builtin(60, &Rng::seed(4))
@@ -324,16 +322,16 @@ fn a_damaged_best_checkpoint_is_named_and_does_not_stop_the_run() -> Result<()> 
 }
 
 #[test]
-fn another_judge_judges_the_best_anew() -> Result<()> {
+fn another_jury_judges_the_best_anew() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let before = spoilt(&run)?.best().unwrap();
-    let other = judge(2);
-    let trainer = Trainer::resume(&run, &digits())?.judged_by(&other, &test(), EVERY)?;
+    let other = Digits::builtin(70, &Rng::seed(6));
+    let trainer = Trainer::resume(&run, &digits())?.judged_by(&JUDGE, &other, EVERY)?;
     let best = trainer.best().unwrap();
-    let samples = Sampler::best(&run)?.samples(60, &Rng::seed(0))?;
-    let reference = Gaussian::of(&other.features_of(&test())?)?;
-    let expected = Gaussian::of(&other.features(&samples)?)?.distance(&reference)?;
+    let samples = Sampler::best(&run)?.samples(70, &Rng::seed(0))?;
+    let reference = Gaussian::of(&JUDGE.features_of(&other)?)?;
+    let expected = Gaussian::of(&JUDGE.features(&samples)?)?.distance(&reference)?;
     assert_eq!((best.step, best.frechet), (before.step, expected));
     assert_ne!(best.frechet, before.frechet);
     Ok(())

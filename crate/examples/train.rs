@@ -37,9 +37,9 @@ struct Arguments {
     /// Train on so many built-in digits instead of MNIST
     #[arg(long, value_name = "COUNT")]
     builtin: Option<usize>,
-    /// Judge the run: the Fréchet distance to the test digits, and the best checkpoint. The judge is loaded from this
-    /// file, or trained and saved there
-    #[arg(long, value_name = "PATH")]
+    /// Judge the run: the Fréchet distance to the test digits, and the best checkpoint. The judge is kept in this
+    /// folder, and trained where it is not there yet
+    #[arg(long, value_name = "FOLDER")]
     judge: Option<PathBuf>,
     /// Judge it every so many images
     #[arg(
@@ -69,9 +69,9 @@ fn train(arguments: Arguments) -> Result<()> {
     if arguments.best_device {
         trainer = trainer.on(&Device::best())?;
     }
-    if let Some(path) = &arguments.judge {
+    if let Some(folder) = &arguments.judge {
         let test = arguments.digits(Split::Test)?;
-        let judge = Judge::open(path, &digits, &test)?;
+        let judge = Judge::open(folder, &digits, &test)?;
         trainer = trainer.judged_by(&judge, &test, arguments.judge_every)?;
     }
     trainer.run()?;

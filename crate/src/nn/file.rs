@@ -24,19 +24,10 @@ impl Network {
     /// Writes the network, description and weights, as a safetensors file. The file is whole or not there: a
     /// full disk or a kill leaves what was there before.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.save_with(path.as_ref(), [])
-    }
-
-    /// [`Network::save`], with more entries in the header.
-    pub(crate) fn save_with<const ENTRIES: usize>(
-        &self,
-        path: &Path,
-        entries: [(&str, String); ENTRIES],
-    ) -> Result<()> {
+        let path = path.as_ref();
         let config = serde_json::to_string(&self.config)
             .map_err(|error| Error::format(path, error.to_string()))?;
-        let entries = entries.into_iter().chain([(CONFIG, config)]);
-        save_tensors(path, &self.tensors("")?, entries)
+        save_tensors(path, &self.tensors("")?, [(CONFIG, config)])
     }
 
     /// Reads a network that [`Network::save`] has written. `rng` feeds its dropout layers.
@@ -45,10 +36,7 @@ impl Network {
     /// allocated.
     pub fn load(path: impl AsRef<Path>, rng: &Rng) -> Result<Network> {
         let path = path.as_ref();
-        Network::from_contents(Contents::read(path)?, path, rng)
-    }
-
-    pub(crate) fn from_contents(mut file: Contents, path: &Path, rng: &Rng) -> Result<Network> {
+        let mut file = Contents::read(path)?;
         let config: Sequential = file.config(path)?;
         let network = Network::new(&config, rng, &Device::Cpu, |name, spec| {
             file.take(path, name, &spec.shape)
@@ -91,12 +79,12 @@ impl Network {
 ///
 /// The layout is the format's own (<https://github.com/huggingface/safetensors#format>): the header's length, the
 /// header as JSON, the values.
-pub(crate) fn save_tensors<'a>(
+pub(crate) fn save_tensors<const ENTRIES: usize>(
     path: &Path,
     tensors: &[(String, Tensor)],
-    header: impl IntoIterator<Item = (&'a str, String)>,
+    header: [(&str, String); ENTRIES],
 ) -> Result<()> {
-    let mut metadata: BTreeMap<&str, String> = header.into_iter().collect();
+    let mut metadata = BTreeMap::from(header);
     metadata.insert(CHECKSUM, BLANK.into());
     let mut entries = BTreeMap::from([("__metadata__", json!(metadata))]);
     let mut end = 0;

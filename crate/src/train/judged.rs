@@ -57,7 +57,7 @@ impl Trainer {
     /// ```no_run
     /// # use digit_gan::prelude::*;
     /// let (digits, test) = (Digits::load(Split::Train)?, Digits::load(Split::Test)?);
-    /// let judge = Judge::open("judge.safetensors", &digits, &test)?;
+    /// let judge = Judge::open("out", &digits, &test)?;
     /// let trainer = Trainer::new(Recipe::compact(), &digits, "runs/compact")?;
     /// let mut trainer = trainer.judged_by(&judge, &test, 60_000)?;
     /// trainer.run()?;
