@@ -135,7 +135,7 @@ fn distances_are_those_of_samples_that_anyone_can_draw() -> Result<()> {
     Ok(())
 }
 
-/// A run whose distance rises in the end: the generator's rate is far too high from the 13th step on.
+/// A run whose distance rises in the end.
 fn spoilt(run: &Path) -> Result<Trainer> {
     let recipe = Recipe {
         checkpoint: 3,
@@ -144,10 +144,17 @@ fn spoilt(run: &Path) -> Result<Trainer> {
         ..small(Recipe::dense().conditional())
     };
     let mut trainer = judged(Trainer::new(recipe, &digits(), run)?)?;
-    steps(&mut trainer, 12)?;
-    trainer.set_learning_rate(0.5, 1e-6)?;
+    spoil(&mut trainer)?;
     trainer.run()?;
     Ok(trainer)
+}
+
+/// The generator's rate is far too high from the 13th step on.
+fn spoil(trainer: &mut Trainer) -> Result<()> {
+    while trainer.steps() < 12 {
+        trainer.advance()?;
+    }
+    trainer.set_learning_rate(0.5, 1e-6)
 }
 
 #[test]
@@ -156,9 +163,10 @@ fn the_best_checkpoint_stays_and_draws_what_was_judged() -> Result<()> {
     let run = folder.path().join("run");
     let trainer = spoilt(&run)?;
     let (step, frechet) = least(&distances(&run));
-    assert_eq!(step, 8, "{:?}", distances(&run));
+    assert!(step < 22, "{:?}", distances(&run));
     let best = trainer.best().unwrap();
-    assert_eq!((best.step, best.images, best.frechet), (8, 64, frechet));
+    assert_eq!((best.step, best.images), (step, step * 8));
+    assert_eq!(best.frechet, frechet);
     assert!(trainer.judged().unwrap().frechet > frechet);
     drop(trainer);
     let mut left: Vec<_> = fs::read_dir(run.join("checkpoints"))
@@ -251,21 +259,15 @@ fn a_judged_run_resumes_bit_for_bit_wherever_it_was_stopped() -> Result<()> {
 fn a_run_goes_on_from_its_best_checkpoint_as_from_any_other() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mut trainer = spoilt(&run)?;
+    let step = spoilt(&run)?.best().unwrap().step;
     let expected = timeless(&run);
-    trainer.set_learning_rate(1., 1.)?;
-    drop(trainer);
     let checkpoints = run.join("checkpoints");
     fs::remove_file(checkpoints.join("step-00000022.safetensors")).unwrap();
-    fs::copy(
-        best_file(&run),
-        checkpoints.join("step-00000008.safetensors"),
-    )
-    .unwrap();
+    let there = checkpoints.join(format!("step-{step:08}.safetensors"));
+    fs::copy(best_file(&run), there).unwrap();
     let mut trainer = judged(Trainer::resume(&run, &digits())?)?;
-    assert_eq!(trainer.steps(), 8);
-    steps(&mut trainer, 4)?;
-    trainer.set_learning_rate(0.5, 1e-6)?;
+    assert_eq!(trainer.steps(), step);
+    spoil(&mut trainer)?;
     trainer.run()?;
     assert_eq!(timeless(&run), expected);
     Ok(())
@@ -375,6 +377,78 @@ fn a_judge_needs_something_to_compare_with() -> Result<()> {
     assert!(message.contains("at least 2"), "{message}");
     let message = start("c")?.frechet().unwrap_err().to_string();
     assert!(message.contains("call trainer.judged_by"), "{message}");
+    Ok(())
+}
+
+/// How many pixels of a part of a figure have a colour.
+fn count(image: &image::RgbImage, rows: std::ops::Range<u32>, colour: [u8; 3]) -> usize {
+    let pixels = rows.flat_map(|y| (0..image.width()).map(move |x| (x, y)));
+    pixels.filter(|&(x, y)| image[(x, y)].0 == colour).count()
+}
+
+#[test]
+fn runs_are_compared_by_it_in_the_second_panel() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let [good, bad, alone] = ["good", "bad", "alone"].map(|name| folder.path().join(name));
+    // The second run stays above the first one, as in a log plot they are a constant apart.
+    for (run, factor) in [(&good, 1.), (&bad, 4.), (&alone, f64::NAN)] {
+        let line = |tick: u64| {
+            let distance = factor * 400. / tick as f64;
+            let distance = match distance.is_nan() {
+                false => format!(r#","frechet":{distance},"frechet_floor":2.5"#),
+                true => String::new(),
+            };
+            format!(
+                r#"{{"step":{tick},"images":{tick}000,"seconds":1,"d_loss":1,"d_penalty":0,"g_loss":1,"d_real":0.6,"d_fake":0.4,"d_right":0.7,"d_gradient_norm":1,"g_gradient_norm":1,"images_per_second":1,"learning_rate":1e-4{distance}}}"#
+            )
+        };
+        let lines: Vec<String> = (1..=40).map(line).collect();
+        fs::create_dir(run).unwrap();
+        fs::write(run.join("stats.jsonl"), lines.join("\n") + "\n").unwrap();
+    }
+    let draw = |runs: &[&PathBuf]| {
+        let figure = plot::compare_runs(runs).unwrap();
+        let image = image::load_from_memory(figure.bytes()).unwrap().to_rgb8();
+        (image, figure.alt().to_owned())
+    };
+    let (unjudged, alt) = draw(&[&alone]);
+    assert!(!alt.contains("Fréchet"));
+    let (image, alt) = draw(&[&good, &bad, &alone]);
+    assert!(alt.contains(
+        "good ends at 40000 images with D loss 1.00 and G loss 1.00, Fréchet distance 10.00; bad"
+    ));
+    assert!(
+        alt.contains("G loss 1.00, Fréchet distance 40.00; alone ends at"),
+        "{alt}"
+    );
+    let legend = 24 * 2 * 2; // two rows more
+    let panel = (unjudged.height() - 64) / 3;
+    assert_eq!(image.height(), unjudged.height() + legend + panel);
+    // Losses are the same in all runs: the last one covers the others. Distances are not.
+    let (first, second) = (64 + legend, 64 + legend + panel);
+    let [blue, vermillion, green] = [[0, 114, 178], [213, 94, 0], [0, 158, 115]];
+    let counts =
+        |top: u32| [blue, vermillion, green].map(|colour| count(&image, top..top + panel, colour));
+    let [_, _, losses] = counts(first);
+    let [good, bad, alone] = counts(second);
+    assert!(
+        losses > 1000 && good > 2000 && bad > 2000 && alone == 0,
+        "{losses} {good} {bad}"
+    );
+    // The same curve, further up by a factor of 4 at every column: the axis is logarithmic.
+    let middle = |x: u32, colour: [u8; 3]| {
+        let rows: Vec<u32> = (second..second + panel)
+            .filter(|&y| image[(x, y)].0 == colour)
+            .collect();
+        rows.iter().sum::<u32>() as f64 / rows.len() as f64
+    };
+    let apart = [200, 500, 800, 1300].map(|x| middle(x, blue) - middle(x, vermillion));
+    assert!(
+        apart
+            .iter()
+            .all(|gap| (gap - apart[0]).abs() < 6. && *gap > 30.),
+        "{apart:?}"
+    );
     Ok(())
 }
 
