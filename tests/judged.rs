@@ -1,5 +1,7 @@
 //! Judged runs: that judging changes nothing, repeats and resumes bit for bit, and keeps the best.
 
+#[path = "jury.rs"]
+mod jury;
 #[path = "small.rs"]
 mod small;
 
@@ -12,24 +14,17 @@ use digit_gan::metrics::Gaussian;
 use digit_gan::prelude::*;
 use digit_gan::train::{Stats, best_generator, read_stats};
 use digit_gan::{Error, Result};
+use jury::{judge, reference};
 use small::{digits, small};
 
-/// Trained for some seconds in the first of all runs of these tests, and then kept.
-static JUDGE: LazyLock<Judge> = LazyLock::new(|| {
-    let train = Digits::builtin(500, &Rng::seed(5));
-    Judge::open(env!("CARGO_TARGET_TMPDIR"), &train, &test()).unwrap()
-});
-
-fn test() -> Digits {
-    Digits::builtin(60, &Rng::seed(4))
-}
+static JUDGE: LazyLock<Judge> = LazyLock::new(judge);
 
 /// Judged every 56 images, which is 7 steps, at ticks of 4: after the steps 8, 16, 22 (the end, and 21 is past).
 const EVERY: u64 = 56;
 const JUDGED: [u64; 3] = [8, 16, 22];
 
 fn judged(trainer: Trainer) -> Result<Trainer> {
-    trainer.judged_by(&JUDGE, &test(), EVERY)
+    trainer.judged_by(&JUDGE, &reference(), EVERY)
 }
 
 fn steps(trainer: &mut Trainer, count: usize) -> Result<()> {
@@ -76,8 +71,8 @@ fn best_file(run: &Path) -> PathBuf {
 
 /// Of the run's own judge, by hand.
 fn distance(samples: &Tensor) -> Result<f64> {
-    let reference = Gaussian::of(&JUDGE.features_of(&test())?)?;
-    Gaussian::of(&JUDGE.features(samples)?)?.distance(&reference)
+    let real = Gaussian::of(&JUDGE.features_of(&reference())?)?;
+    Gaussian::of(&JUDGE.features(samples)?)?.distance(&real)
 }
 
 #[test]
@@ -132,6 +127,24 @@ fn distances_are_those_of_samples_that_anyone_can_draw() -> Result<()> {
         drop(trainer);
         fs::remove_dir_all(folder.path().join("run")).unwrap();
     }
+    Ok(())
+}
+
+#[test]
+fn many_samples_are_the_same_as_in_one_go() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = small(Recipe::dcgan().conditional());
+    let mut trainer = Trainer::new(recipe, &digits(), folder.path())?;
+    steps(&mut trainer, 3)?;
+    let sampler = trainer.sampler();
+    let labels = sampler.labels(1203).unwrap();
+    let labels = Tensor::new(labels, &Device::Cpu)?;
+    let noise = Rng::seed(7).normal((1203, 100))?;
+    let expected = sampler.network().eval(&with_class(&noise, &labels, 10)?)?;
+    let values = |samples: &Tensor| samples.flatten_all()?.to_vec1::<f32>();
+    let samples = sampler.samples(1203, &Rng::seed(7))?;
+    assert_eq!(values(&samples)?, values(&expected)?);
+    assert_eq!(sampler.samples(0, &Rng::seed(7))?.dims(), [0, 1, 28, 28]);
     Ok(())
 }
 
@@ -324,6 +337,34 @@ fn a_damaged_best_checkpoint_is_named_and_does_not_stop_the_run() -> Result<()> 
 }
 
 #[test]
+fn a_best_checkpoint_that_cannot_be_written_is_made_up_for() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = judged(Trainer::new(
+        small(Recipe::dense()),
+        &digits(),
+        folder.path(),
+    )?)?;
+    // A folder in its place: no file can be renamed to it.
+    fs::create_dir_all(best_file(folder.path()).join("in the way")).unwrap();
+    steps(&mut trainer, 7)?;
+    let error = trainer.advance().unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(error.to_string().contains("best.safetensors"), "{error}");
+    assert!(trainer.best().is_none());
+    fs::remove_dir_all(best_file(folder.path())).unwrap();
+    steps(&mut trainer, 4)?;
+    // The judgement of the eighth step has become one of the next tick's.
+    let [(12, frechet)] = distances(folder.path())[..] else {
+        panic!("{:?}", distances(folder.path()))
+    };
+    assert_eq!(trainer.best().unwrap().frechet, frechet);
+    assert_eq!(timeless(folder.path()).len(), 2);
+    let samples = Sampler::best(folder.path())?.samples(60, &Rng::seed(0))?;
+    assert_eq!(distance(&samples)?, frechet);
+    trainer.run()
+}
+
+#[test]
 fn another_jury_judges_the_best_anew() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
@@ -332,8 +373,8 @@ fn another_jury_judges_the_best_anew() -> Result<()> {
     let trainer = Trainer::resume(&run, &digits())?.judged_by(&JUDGE, &other, EVERY)?;
     let best = trainer.best().unwrap();
     let samples = Sampler::best(&run)?.samples(70, &Rng::seed(0))?;
-    let reference = Gaussian::of(&JUDGE.features_of(&other)?)?;
-    let expected = Gaussian::of(&JUDGE.features(&samples)?)?.distance(&reference)?;
+    let real = Gaussian::of(&JUDGE.features_of(&other)?)?;
+    let expected = Gaussian::of(&JUDGE.features(&samples)?)?.distance(&real)?;
     assert_eq!((best.step, best.frechet), (before.step, expected));
     assert_ne!(best.frechet, before.frechet);
     Ok(())
@@ -367,7 +408,7 @@ fn a_judge_needs_something_to_compare_with() -> Result<()> {
         Trainer::new(recipe, &digits(), folder.path().join(name))
     };
     let says = |result: Result<Trainer>| result.err().expect("refused").to_string();
-    let message = says(start("a")?.judged_by(&JUDGE, &test(), 0));
+    let message = says(start("a")?.judged_by(&JUDGE, &reference(), 0));
     assert!(
         message.contains("not 0: 60000 is once an epoch"),
         "{message}"
