@@ -165,15 +165,12 @@ fn the_frechet_distance_is_symmetric_zero_to_itself_and_takes_collapsed_samples(
         }
     }
     // A point: the other's variances and the means alone are left.
-    let mean = |j: usize| {
-        (0..200)
-            .map(|i| f64::from(reference().row(i)[j]))
-            .sum::<f64>()
-            / 200.
-    };
+    let reference = reference();
     let from = |j: usize| {
-        let squares = (0..200).map(|i| (f64::from(reference().row(i)[j]) - mean(j)).powi(2));
-        squares.sum::<f64>() / 199. + (mean(j) - 0.25).powi(2)
+        let column: Vec<f64> = (0..200).map(|i| reference.row(i)[j].into()).collect();
+        let mean = column.iter().sum::<f64>() / 200.;
+        let squares = column.iter().map(|x| (x - mean).powi(2));
+        squares.sum::<f64>() / 199. + (mean - 0.25).powi(2)
     };
     let expected: f64 = (0..DIM).map(from).sum();
     assert_near(one.distance(&still).unwrap(), expected, 1e-6);
@@ -332,7 +329,7 @@ fn bad_input_is_named() {
         ),
         (
             message(Features::new(vec![0.; 8], 0, vec![])),
-            "rows of 0 values",
+            "row of 0 values",
         ),
         (
             message(Features::new(vec![0.; 8], 4, vec![[0.1; 10]; 3])),

@@ -40,7 +40,7 @@ struct Reference {
 impl Evaluation {
     /// Measures the reference, which is all of `test`, and the floor: what so many samples would reach if they were
     /// real, namely `samples` digits of `train`, chosen by a fixed seed. Prints one line. 10,000 is the usual number:
-    /// of fewer samples the Fréchet distance, floor included, is larger.
+    /// with fewer the Fréchet distance is larger and coverage smaller, those of the floor too.
     ///
     /// # Errors
     /// [`Error::Value`] if `train` holds fewer digits than `samples`, or there are too few to measure: 20 at least,

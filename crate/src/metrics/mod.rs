@@ -1,4 +1,16 @@
 //! How good a generator is, in figures: what a [`Judge`] sees in its digits, compared with what it sees in real ones.
+//!
+//! [`Evaluation`] measures all of it on one protocol. Each metric also stands alone, on [`Features`]:
+//!
+//! ```
+//! use digit_gan::metrics::{Features, Gaussian};
+//! use digit_gan::{data::Digits, rng::Rng};
+//! let rng = Rng::seed(1);
+//! let digits = |n| Features::pixels_of(&Digits::builtin(n, &rng));
+//! let (some, others) = (Gaussian::of(&digits(100)?)?, Gaussian::of(&digits(200)?)?);
+//! assert!(some.distance(&some)? < 1e-6 && some.distance(&others)? > 1.);
+//! # Ok::<(), digit_gan::Error>(())
+//! ```
 
 mod classes;
 mod copies;

@@ -49,13 +49,13 @@ pub fn nearest(queries: &Features, candidates: &Features) -> Result<Vec<Neighbou
 /// How far samples and real images overlap, each a share of 1 but for the density.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Overlap {
-    /// The share of samples that lie where real images lie, in the ball of one of them: low for blurred or broken
-    /// digits.
+    /// The share of samples that lie where real images lie, in the ball of one of them: low for broken digits. One
+    /// outlying real image with a wide ball can raise it, even of noise.
     pub precision: f64,
     /// The share of real images that lie where samples lie: low where the generator leaves something out. One stray
     /// sample with a wide ball can raise it.
     pub recall: f64,
-    /// How many real images' balls a sample lies in, 1 for real ones; above 1 where samples keep to the most usual
+    /// How many real images' balls a sample lies in, 1 for real ones, and above where samples keep to the most usual
     /// digits. Like precision, but one outlying real image counts little.
     pub density: f64,
     /// The share of real images with a sample in their ball: at most about 1 - 2^-5 = 0.97. Like recall, but stray

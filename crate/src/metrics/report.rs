@@ -191,5 +191,5 @@ fn percent(share: f64) -> Option<String> {
 }
 
 fn with_error(distance: KernelDistance) -> String {
-    format!("{:.4} ± {:.4}", distance.value, distance.standard_error)
+    format!("{:.2} ± {:.2}", distance.value, distance.standard_error)
 }
