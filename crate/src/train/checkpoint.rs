@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Folder, checkpoints, entries, holds_run, no_run};
-use super::judged::Judgement;
+use super::judged::Best;
 use super::stats::Tick;
 use super::watch::Watch;
 use crate::nn::{Contents, save_tensors};
@@ -19,7 +19,7 @@ use crate::{Error, Result, rng};
 const STATE: &str = "digit_gan.state";
 const RECIPE: &str = "digit_gan.recipe";
 /// The entry that only the best checkpoint has.
-const JUDGEMENT: &str = "digit_gan.judgement";
+const BEST_SO_FAR: &str = "digit_gan.best";
 const EXTENSION: &str = "safetensors";
 const BEST: &str = "best.safetensors";
 
@@ -74,13 +74,13 @@ pub(super) fn write_best(
     recipe: &Recipe,
     state: &State,
     tensors: &[(String, Tensor)],
-    judgement: &Judgement,
+    best: &Best,
 ) -> Result<()> {
     let path = folder.checkpoints().join(BEST);
     let entries = [
         entry(&path, STATE, state)?,
         entry(&path, RECIPE, recipe)?,
-        entry(&path, JUDGEMENT, judgement)?,
+        entry(&path, BEST_SO_FAR, best)?,
     ];
     save_tensors(&path, tensors, entries)
 }
@@ -92,17 +92,14 @@ fn entry<'a>(path: &Path, key: &'a str, value: &impl Serialize) -> Result<(&'a s
     Ok((key, json))
 }
 
-/// The judgement of the best checkpoint, none if there has been none. A damaged one is put aside, and `say` is told.
-pub(super) fn best_judgement(
-    folder: &Folder,
-    mut say: impl FnMut(String),
-) -> Result<Option<Judgement>> {
+/// What the best checkpoint says of itself, none if there has been none. A damaged one is put aside, and `say` is told.
+pub(super) fn best_so_far(folder: &Folder, mut say: impl FnMut(String)) -> Result<Option<Best>> {
     let path = folder.checkpoints().join(BEST);
     if !path.exists() {
         return Ok(None);
     }
-    let judgement = read(&path).and_then(|(_, _, file)| parse(&path, &file, JUDGEMENT));
-    match judgement {
+    let best = read(&path).and_then(|(_, _, file)| parse(&path, &file, BEST_SO_FAR));
+    match best {
         Err(error @ Error::Format { .. }) => {
             say(format!(
                 "{error}. The best of what is still to come takes its place"
@@ -110,7 +107,7 @@ pub(super) fn best_judgement(
             put_aside(&[&path])?;
             Ok(None)
         }
-        judgement => judgement.map(Some),
+        best => best.map(Some),
     }
 }
 

@@ -31,6 +31,12 @@ pub struct Judgement {
     /// The same of as many of the digits that it was trained on: no generator gets much below it, and one that does has
     /// learnt something else than digits.
     pub floor: f64,
+}
+
+/// What the header of the best checkpoint says of it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Best {
+    judgement: Judgement,
     /// Tells judgements that compare from those of another judge or with other digits.
     jury: u32,
 }
@@ -75,8 +81,8 @@ impl Trainer {
         }
         let jury = Jury::new(judge, reference, &self.digits, every)?;
         (self.say)(format!(
-            "judged every {every} images: Fréchet distance of {} samples to {} real digits, on which real training \
-             digits have {:.2}",
+            "judged every {every} images: the Fréchet distance of {} samples to {} real digits; that of real training \
+             digits is {:.2}",
             jury.samples,
             reference.len(),
             jury.floor
@@ -84,11 +90,11 @@ impl Trainer {
         if let Some(best) = &mut self.best
             && best.jury != jury.checksum
         {
-            let sampler = Sampler::best(self.folder.path())?;
-            *best = jury.judge(&sampler, best.step, best.images)?;
+            let Judgement { step, images, .. } = best.judgement;
+            *best = jury.best(jury.judge(&Sampler::best(self.folder.path())?, step, images)?);
             (self.say)(format!(
-                "the best checkpoint, of step {}, had another judge or other digits; this one says {:.2}",
-                best.step, best.frechet
+                "the best checkpoint, of step {step}, had another judge or other digits; this one says {:.2}",
+                best.judgement.frechet
             ));
         }
         self.jury = Some(jury);
@@ -114,7 +120,7 @@ impl Trainer {
 
     /// The best judgement so far, by the checkpoint that was kept for it, `checkpoints/best.safetensors`.
     pub fn best(&self) -> Option<Judgement> {
-        self.best
+        self.best.map(|best| best.judgement)
     }
 
     /// A judgement at the end of the first tick after every so many images, and at that of the run.
@@ -130,16 +136,19 @@ impl Trainer {
 
     /// Writes the best checkpoint if this is it. It is of the run with the tick ended: `watch` is what then watches it.
     pub(super) fn keep_if_best(&mut self, judgement: Judgement, watch: &Watch) -> Result<()> {
+        let Some(jury) = &self.jury else {
+            return Ok(());
+        };
         if self
-            .best
+            .best()
             .is_some_and(|best| best.frechet <= judgement.frechet)
         {
             return Ok(());
         }
+        let best = jury.best(judgement);
         let state = self.state(&Tick::default(), watch);
-        let tensors = self.tensors()?;
-        checkpoint::write_best(&self.folder, &self.recipe, &state, &tensors, &judgement)?;
-        self.best = Some(judgement);
+        checkpoint::write_best(&self.folder, &self.recipe, &state, &self.tensors()?, &best)?;
+        self.best = Some(best);
         Ok(())
     }
 
@@ -152,10 +161,9 @@ impl Trainer {
                 images: line.images,
                 frechet: line.frechet?,
                 floor: line.frechet_floor?,
-                jury: 0,
             })
         });
-        self.best = checkpoint::best_judgement(&self.folder, &mut self.say)?;
+        self.best = checkpoint::best_so_far(&self.folder, &mut self.say)?;
         Ok(())
     }
 }
@@ -190,8 +198,14 @@ impl Jury {
             images,
             frechet: self.frechet(sampler)?,
             floor: self.floor,
-            jury: self.checksum,
         })
+    }
+
+    fn best(&self, judgement: Judgement) -> Best {
+        Best {
+            judgement,
+            jury: self.checksum,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::checkpoint;
 use super::folder::Folder;
-use super::judged::{Judgement, Jury};
+use super::judged::{Best, Judgement, Jury};
 use super::sampler::input;
 use super::stats::{StepStats, Tick, right, score};
 use super::watch::Watch;
@@ -55,7 +55,7 @@ pub struct Trainer {
     /// Who judges the run, the last judgement, and that of the best checkpoint.
     pub(super) jury: Option<Jury>,
     pub(super) judged: Option<Judgement>,
-    pub(super) best: Option<Judgement>,
+    pub(super) best: Option<Best>,
     pub(super) say: Box<dyn FnMut(String) + Send>,
 }
 
