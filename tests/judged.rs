@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use digit_gan::metrics::Gaussian;
+use digit_gan::metrics::{Evaluation, Gaussian};
 use digit_gan::prelude::*;
 use digit_gan::train::{Stats, best_generator, read_stats};
 use digit_gan::{Error, Result};
@@ -127,6 +127,24 @@ fn distances_are_those_of_samples_that_anyone_can_draw() -> Result<()> {
         drop(trainer);
         fs::remove_dir_all(folder.path().join("run")).unwrap();
     }
+    Ok(())
+}
+
+#[test]
+fn an_evaluation_of_the_same_samples_says_the_same() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let train = Digits::builtin(80, &Rng::seed(8));
+    let trainer = Trainer::new(small(Recipe::compact()), &train, folder.path())?;
+    let mut trainer = judged(trainer)?;
+    trainer.run()?;
+    let evaluation = Evaluation::new(&JUDGE, &train, &reference(), 60)?;
+    let samples = trainer.samples(60, &Rng::seed(0))?;
+    let judgement = trainer.judged().unwrap();
+    assert_eq!(
+        evaluation.report("compact", &samples, None)?.frechet,
+        judgement.frechet
+    );
+    assert_eq!(evaluation.floor().frechet, judgement.floor);
     Ok(())
 }
 
