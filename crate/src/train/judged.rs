@@ -58,8 +58,8 @@ impl Trainer {
     /// The checkpoint with the least distance is kept as `checkpoints/best.safetensors`; see [`Sampler::best`].
     ///
     /// The samples are those of [`Trainer::samples`] from `Rng::seed(0)`: [`Evaluation`](crate::metrics::Evaluation) says
-    /// the same of them. Training does not feel it, and its time counts
-    /// in no figure. A resumed run is judged if it is told so again.
+    /// the same of them. Training does not feel it, and its time counts in no figure. A resumed run is judged if it is
+    /// told so again.
     ///
     /// ```no_run
     /// # use digit_gan::prelude::*;
