@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "out" / "quality"
 TRAIN = ROOT / "target" / "release" / "examples" / "train"
 SEEDS = (1, 2, 3)
-EPOCH = 60_000
 
 
 def rates(rate: float) -> list[str]:
@@ -37,22 +36,22 @@ def without_norm(penalty: str) -> list[str]:
 
 
 COSINE = 'schedule={"cosine":{"to":0.05}}'
-# For each recipe: how long, and what is changed, under the name that the table gives it.
+# For each pass: the recipe, how many images, and what is changed, under the name that the table gives it.
 PASSES = {
     "dense": (
+        "dense",
         840_000,
         {
             "as it is: rate 5e-4, average 40,000": [],
             "rate 2e-4, average 10,000 (Keras-GAN's rate)": [*rates(2e-4), "average=10000"],
             "average 10,000": ["average=10000"],
-            "rate 1e-3": rates(1e-3),
             "rate falls along a cosine": [COSINE],
             "hinge": ["loss=hinge"],
-            "least squares": ["loss=least_squares"],
             "R1, 0.1": ['penalty={"r1":{"gamma":0.1}}'],
         },
     ),
     "lean": (
+        "lean",
         180_000,
         {
             "as it is: rate 5e-4, average 50,000": [],
@@ -61,26 +60,26 @@ PASSES = {
             "rate 1e-3": rates(1e-3),
             "rate falls along a cosine": [COSINE],
             "hinge": ["loss=hinge"],
-            "least squares": ["loss=least_squares"],
             "no batch norm in D, R1 0.1": without_norm('{"r1":{"gamma":0.1}}'),
         },
     ),
-    "compact": (180_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
-    "lean-conditional": (180_000, {"as it is": []}),
+    "compact": ("compact", 180_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
+    "lean, longer": ("lean", 600_000, {"as it is": []}),
+    "conditional": ("lean-conditional", 600_000, {"as it is": []}),
 }
 
 
-def name(recipe: str, variant: str, seed: int) -> str:
-    words = "".join(letter if letter.isalnum() else "-" for letter in f"{recipe} {variant}".lower())
+def name(kind: str, variant: str, seed: int) -> str:
+    words = "".join(letter if letter.isalnum() else "-" for letter in f"{kind} {variant}".lower())
     return "-".join(filter(None, words.split("-"))) + f"-{seed}"
 
 
-def train(recipe: str, variant: str, settings: list[str], images: int, seed: int) -> None:
-    folder = RUNS / name(recipe, variant, seed)
+def train(kind: str, variant: str, seed: int) -> None:
+    recipe, images, variants = PASSES[kind]
+    folder = RUNS / name(kind, variant, seed)
     command = [TRAIN, "--recipe", recipe, "--seed", str(seed), "--images", str(images), "--out", folder]
-    command += ["--judge", ROOT / "out" / "judge", "--judge-every", str(EPOCH)]
-    # Ticks end where epochs do, and checkpoints are for the end.
-    for setting in [*settings, "tick=100", "checkpoint=1000000", "grid=1000000", "keep=1"]:
+    command += ["--judge", ROOT / "out" / "judge", "--judge-every", str(images // 3)]
+    for setting in [*variants[variant], "tick=125", "checkpoint=1000000", "grid=1000000", "keep=1"]:
         command += ["--set", setting]
     environment = os.environ | {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -96,10 +95,10 @@ def distances(folder: Path) -> list[tuple[int, float]]:
 
 def table() -> str:
     text = []
-    for recipe, (images, variants) in PASSES.items():
+    for kind, (recipe, images, variants) in PASSES.items():
         rows = []
         for variant in variants:
-            folders = [RUNS / name(recipe, variant, seed) for seed in SEEDS]
+            folders = [RUNS / name(kind, variant, seed) for seed in SEEDS]
             if all(folder.exists() for folder in folders):
                 values = [distances(folder)[-1][1] for folder in folders]
                 rows.append((statistics.mean(values), variant, values))
@@ -112,21 +111,22 @@ def table() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pass", dest="passes", choices=PASSES, action="append", help="only this recipe")
+    parser.add_argument("--pass", dest="passes", choices=PASSES, action="append", help="only this one")
     parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
     if options.table:
         print(table())
         return
     subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "train"], cwd=ROOT, check=True)
     jobs = [
-        (recipe, variant, settings, images, seed)
-        for recipe, (images, variants) in PASSES.items()
-        if not options.passes or recipe in options.passes
+        (kind, variant, seed)
+        for kind, (_, _, variants) in PASSES.items()
+        if not options.passes or kind in options.passes
         for seed in SEEDS
-        for variant, settings in variants.items()
+        for variant in variants
     ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda job: train(*job), jobs))
     print(table())
 

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use digit_gan::metrics::{Evaluation, Gaussian};
 use digit_gan::prelude::*;
-use digit_gan::train::{Stats, best_generator, read_stats};
+use digit_gan::train::{Stats, read_stats};
 use digit_gan::{Error, Result};
 use jury::{judge, reference};
 use small::{digits, small};
@@ -217,7 +217,7 @@ fn the_best_checkpoint_stays_and_draws_what_was_judged() -> Result<()> {
     assert_eq!(distance(&samples)?, frechet);
     let weights = |network: &Network| network.variable().to_vec1::<f32>();
     assert_eq!(
-        weights(&best_generator(&run)?)?,
+        weights(&Sampler::best(&run)?.network())?,
         weights(sampler.network())?
     );
 
@@ -334,7 +334,7 @@ fn a_damaged_best_checkpoint_is_named_and_does_not_stop_the_run() -> Result<()> 
         says.contains("best.safetensors") && says.contains("damaged"),
         "{says}"
     );
-    assert!(best_generator(&run).is_err());
+    assert!(Sampler::best(&run).is_err());
     // A whole file, but no best checkpoint.
     let aside = best_file(&run).with_extension("safetensors.damaged");
     for content in [
