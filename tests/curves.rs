@@ -100,6 +100,46 @@ fn loss_curves_of_few_steps_or_wild_losses_are_drawn() {
 }
 
 #[test]
+fn a_judged_history_has_a_second_panel() {
+    let mut history = history(300);
+    let without = decode(&plot::loss_curves(&history).unwrap());
+    history.judged(120., 2.1).unwrap();
+    let figure = plot::loss_curves(&history).unwrap();
+    assert!(decode(&figure).height() > without.height() + 300);
+    assert!(
+        figure
+            .alt()
+            .ends_with("; the Fréchet distance ends at 120.00."),
+        "{}",
+        figure.alt()
+    );
+    let below = |figure: &Figure| {
+        let image = decode(figure);
+        let (top, height) = (without.height(), image.height() - without.height());
+        count(
+            &image.crop_imm(0, top, image.width(), height),
+            [0, 114, 178],
+        )
+    };
+    let dot = below(&figure);
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    for _ in 0..300 {
+        history
+            .push(&scalar(1.), &scalar(1.), &logits, &logits)
+            .unwrap();
+    }
+    history.judged(60., 2.1).unwrap();
+    assert_eq!(history.frechet, [(300, 120.), (600, 60.)]);
+    let line = below(&plot::loss_curves(&history).unwrap());
+    assert!(dot > 50 && line > 10 * dot, "{dot} {line}");
+    for wrong in [f64::NAN, f64::INFINITY, -1.] {
+        let message = history.judged(wrong, 2.1).unwrap_err().to_string();
+        assert!(message.contains("0 or more"), "{message}");
+    }
+    assert_eq!(history.frechet.len(), 2);
+}
+
+#[test]
 fn a_diverged_step_stops_with_advice_and_is_not_recorded() {
     let mut history = history(6);
     let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();

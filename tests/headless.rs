@@ -96,6 +96,49 @@ fn a_run_is_finished_once_and_then_found_finished() {
 }
 
 #[test]
+fn a_run_is_judged_if_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let judge = |every: &str| {
+        let mut command = Command::new(program());
+        command
+            .args(["--recipe", "dense", "--images", "192", "--builtin", "200"])
+            .args(["--set", "tick=1", "--judge-every", every])
+            .args(["--judge", env!("CARGO_TARGET_TMPDIR"), "--out"])
+            .arg(folder.path().join(every));
+        command.output().unwrap()
+    };
+    let lines = |every: &str| -> Vec<bool> {
+        let stats = read_stats(folder.path().join(every)).unwrap();
+        stats.iter().map(|line| line.frechet.is_some()).collect()
+    };
+    let output = judge("128");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        text(&output)
+    );
+    assert!(
+        text(&output).contains("judged every 128 images"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(lines("128"), [false, true, true]);
+    assert!(Sampler::best(folder.path().join("128")).is_ok());
+    let output = judge("0");
+    assert!(
+        !output.status.success() && text(&output).contains("not 0"),
+        "{}",
+        text(&output)
+    );
+    let output = train(&["--recipe", "dense", "--judge-every", "64"], folder.path());
+    assert!(
+        !output.status.success() && text(&output).contains("--judge"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
 fn mistakes_are_told_in_a_line_and_in_the_exit_status() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
@@ -107,7 +150,7 @@ fn mistakes_are_told_in_a_line_and_in_the_exit_status() {
         ),
         (
             &["--recipe", "dence"],
-            "there is no recipe \"dence\": dense, dcgan, compact",
+            "there is no recipe \"dence\": dense, dcgan, compact, lean",
         ),
         (
             &["--recipe", "dense", "--set", "loss"],

@@ -1,5 +1,7 @@
 //! What a killed program, a damaged file and a full disk leave behind: a run that goes on.
 
+#[path = "jury.rs"]
+mod jury;
 #[path = "small.rs"]
 mod small;
 
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use digit_gan::prelude::*;
 use digit_gan::{Error, Result};
+use jury::{judge, reference};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use small::{digits, small};
@@ -28,6 +31,11 @@ fn recipe() -> Recipe {
     }
 }
 
+/// At every fourth tick: judgements that a checkpoint follows at once, and others that a kill makes the run forget.
+fn judged(trainer: Trainer) -> Result<Trainer> {
+    trainer.judged_by(&judge(), &reference(), 12 * 8)
+}
+
 fn folder_of_parent() -> PathBuf {
     std::env::var_os("DIGIT_GAN_TEST_FOLDER")
         .expect("set by the parent")
@@ -37,7 +45,8 @@ fn folder_of_parent() -> PathBuf {
 #[test]
 #[ignore = "the process that the test below kills"]
 fn victim() {
-    let mut trainer = Trainer::open(recipe(), &digits(), folder_of_parent()).unwrap();
+    let trainer = Trainer::open(recipe(), &digits(), folder_of_parent()).unwrap();
+    let mut trainer = judged(trainer).unwrap();
     println!("\nopen {}", trainer.steps());
     while !trainer.finished() {
         println!("\nstep {}", trainer.advance().unwrap().step);
@@ -81,7 +90,7 @@ fn is_torn(folder: &Path) -> bool {
 fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
-    let mut expected = Trainer::new(recipe(), &digits(), &whole)?;
+    let mut expected = judged(Trainer::new(recipe(), &digits(), &whole)?)?;
     expected.run()?;
     let mut random = StdRng::seed_from_u64(5);
     let (mut torn, mut moved) = (0, 0);
@@ -136,14 +145,17 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
             assert_eq!(values(a), values(&b), "{name}");
         }
     }
-    let lines = |run: &Path| -> Vec<(u64, f64)> {
+    assert_eq!(expected.best(), survivor.best());
+    let lines = |run: &Path| -> Vec<(u64, f64, Option<f64>)> {
         let stats = digit_gan::train::read_stats(run).unwrap();
         stats
             .iter()
-            .map(|stats| (stats.step, stats.d_loss))
+            .map(|stats| (stats.step, stats.d_loss, stats.frechet))
             .collect()
     };
     assert_eq!(lines(&whole), lines(&killed));
+    let judged = |line: &&(u64, f64, Option<f64>)| line.2.is_some();
+    assert_eq!(lines(&killed).iter().filter(judged).count(), 25);
     Ok(())
 }
 

@@ -9,9 +9,11 @@ const NAMES: [&str; 6] = [
     "dense",
     "dcgan",
     "compact",
+    "lean",
     "dense-conditional",
     "dcgan-conditional",
     "compact-conditional",
+    "lean-conditional",
 ];
 
 #[test]
@@ -27,7 +29,7 @@ fn every_named_recipe_is_sound_and_survives_its_file() -> Result<()> {
     }
     let message = Recipe::named("copmact").unwrap_err().to_string();
     assert!(
-        message.contains("\"copmact\": dense, dcgan, compact"),
+        message.contains("\"copmact\": dense, dcgan, compact, lean"),
         "{message}"
     );
     Ok(())

@@ -17,7 +17,7 @@ use small::{digits, small};
 
 /// All recipes, and others that use what these leave out.
 fn recipes() -> Vec<Recipe> {
-    let names = ["dense", "dcgan", "compact"];
+    let names = ["dense", "dcgan", "compact", "lean"];
     let plain = names.map(|name| Recipe::named(name).unwrap());
     let conditional = plain.clone().map(Recipe::conditional);
     let adam = AdamSettings {

@@ -13,7 +13,7 @@ use digit_gan::prelude::*;
 /// Trains a GAN; called again with the same arguments, goes on where it stopped.
 #[derive(Parser)]
 struct Arguments {
-    /// dense, dcgan, compact, or one of them with -conditional behind it
+    /// dense, dcgan, compact, lean, or one of them with -conditional behind it
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     recipe: Option<String>,
     /// A recipe as JSON, such as another run's recipe.json
@@ -37,6 +37,18 @@ struct Arguments {
     /// Train on so many built-in digits instead of MNIST
     #[arg(long, value_name = "COUNT")]
     builtin: Option<usize>,
+    /// Judge the run: the Fréchet distance to the test digits, and the best checkpoint. The judge is kept in this
+    /// folder, and trained where it is not there yet
+    #[arg(long, value_name = "FOLDER")]
+    judge: Option<PathBuf>,
+    /// Judge it every so many images
+    #[arg(
+        long,
+        value_name = "IMAGES",
+        default_value_t = 60_000,
+        requires = "judge"
+    )]
+    judge_every: u64,
 }
 
 fn main() -> ExitCode {
@@ -52,13 +64,15 @@ fn main() -> ExitCode {
 fn train(arguments: Arguments) -> Result<()> {
     let recipe = arguments.recipe()?;
     recipe.check()?;
-    let digits = match arguments.builtin {
-        Some(count) => Digits::builtin(count, &Rng::seed(0)),
-        None => Digits::load(Split::Train)?,
-    };
+    let digits = arguments.digits(Split::Train)?;
     let mut trainer = Trainer::open(recipe, &digits, &arguments.out)?;
     if arguments.best_device {
         trainer = trainer.on(&Device::best())?;
+    }
+    if let Some(folder) = &arguments.judge {
+        let test = arguments.digits(Split::Test)?;
+        let judge = Judge::open(folder, &digits, &test)?;
+        trainer = trainer.judged_by(&judge, &test, arguments.judge_every)?;
     }
     trainer.run()?;
     println!(
@@ -70,6 +84,14 @@ fn train(arguments: Arguments) -> Result<()> {
 }
 
 impl Arguments {
+    fn digits(&self, split: Split) -> Result<Digits> {
+        match (self.builtin, split) {
+            (None, split) => Digits::load(split),
+            (Some(count), Split::Train) => Ok(Digits::builtin(count, &Rng::seed(0))),
+            (Some(count), Split::Test) => Ok(Digits::builtin(count, &Rng::seed(1))),
+        }
+    }
+
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match (&self.config, &self.recipe) {
             (Some(path), _) => Recipe::load(path)?,

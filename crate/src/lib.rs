@@ -42,6 +42,6 @@ pub mod prelude {
     pub use crate::plot::{self, Figure};
     pub use crate::recipe::Recipe;
     pub use crate::rng::Rng;
-    pub use crate::train::{History, Snapshot, Trainer, Training, env_or};
+    pub use crate::train::{History, Sampler, Snapshot, Trainer, Training, env_or};
     pub use candle_core::{D, DType, Device, Tensor, Var};
 }

@@ -14,6 +14,7 @@
 //! ```
 
 mod check;
+mod named;
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::{CLASSES, SIDE};
+use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
@@ -113,127 +114,10 @@ impl InstanceNoise {
     }
 }
 
-/// What one can ask for with [`Recipe::named`].
-const NAMES: [&str; 3] = ["dense", "dcgan", "compact"];
 /// Behind the name of a class-conditional variant.
 const CONDITIONAL: &str = "-conditional";
 
 impl Recipe {
-    /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py` (<https://github.com/eriklindernoren/Keras-GAN>).
-    pub fn dense() -> Self {
-        let adam = AdamSettings {
-            learning_rate: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-        };
-        let generator = Sequential::new("generator", [100]);
-        let hidden = [256, 512, 1024].into_iter();
-        Recipe {
-            name: NAMES[0].into(),
-            seed: 1,
-            generator: hidden
-                .fold(generator, |network, units| {
-                    network.dense(units).leaky_relu(0.2).batch_norm(0.8)
-                })
-                .dense(SIDE * SIDE)
-                .tanh()
-                .reshape([1, SIDE, SIDE]),
-            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
-                .flatten()
-                .dense(512)
-                .leaky_relu(0.2)
-                .dense(256)
-                .leaky_relu(0.2)
-                .dense(1),
-            latent_dim: 100,
-            classes: None,
-            images: 30 * 60_000,
-            batch_size: 64,
-            loss: GanLoss::NonSaturating,
-            penalty: None,
-            real_target: 1.,
-            instance_noise: None,
-            d_steps: 1,
-            g_adam: adam,
-            d_adam: adam,
-            schedule: Schedule::Constant,
-            average: Some(10_000.),
-            tick: 500,
-            grid: 2_000,
-            checkpoint: 4_000,
-            keep: 3,
-        }
-    }
-
-    /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>), in batches of 64
-    /// instead of 256: four times the steps for the same images.
-    pub fn dcgan() -> Self {
-        let adam = AdamSettings {
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-        };
-        let generator = Sequential::new("generator", [100])
-            .dense(7 * 7 * 256)
-            .no_bias()
-            .batch_norm(0.99)
-            .leaky_relu(0.3)
-            .reshape([256, 7, 7]);
-        let up = [(128, 1), (64, 2)].into_iter();
-        Recipe {
-            name: NAMES[1].into(),
-            generator: up
-                .fold(generator, |network, (channels, stride)| {
-                    let network = network.conv_transpose2d(channels, 5, stride).no_bias();
-                    network.batch_norm(0.99).leaky_relu(0.3)
-                })
-                .conv_transpose2d(1, 5, 2)
-                .no_bias()
-                .tanh(),
-            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
-                .conv2d(64, 5, 2)
-                .leaky_relu(0.3)
-                .dropout(0.3)
-                .conv2d(128, 5, 2)
-                .leaky_relu(0.3)
-                .dropout(0.3)
-                .flatten()
-                .dense(1),
-            images: 20 * 60_000,
-            g_adam: adam,
-            d_adam: adam,
-            tick: 200,
-            grid: 1_000,
-            checkpoint: 1_000,
-            ..Recipe::dense()
-        }
-    }
-
-    /// The compact convolutional GAN behind the published distances on MNIST: the networks of InfoGAN (Chen et al.
-    /// 2016, <https://arxiv.org/abs/1606.03657>), as Lucic et al. 2018 compare games on them
-    /// (<https://arxiv.org/abs/1711.10337>).
-    pub fn compact() -> Self {
-        let normalised = |network: Sequential| network.no_bias().batch_norm(0.9).leaky_relu(0.2);
-        let generator = Sequential::new("generator", [100]);
-        let generator = normalised(normalised(generator.dense(1024)).dense(128 * 7 * 7));
-        let discriminator = Sequential::new("discriminator", [1, SIDE, SIDE])
-            .conv2d(64, 4, 2)
-            .leaky_relu(0.2);
-        let discriminator = normalised(discriminator.conv2d(128, 4, 2)).flatten();
-        Recipe {
-            name: NAMES[2].into(),
-            generator: normalised(generator.reshape([128, 7, 7]).conv_transpose2d(64, 4, 2))
-                .conv_transpose2d(1, 4, 2)
-                .tanh(),
-            discriminator: normalised(discriminator.dense(1024)).dense(1),
-            images: 20 * 60_000,
-            tick: 200,
-            grid: 1_000,
-            checkpoint: 1_000,
-            ..Recipe::dense()
-        }
-    }
-
     /// The same, but a digit can be asked for by name: the class goes into the generator beside the noise, and the
     /// discriminator judges by projection (Miyato and Koyama 2018, <https://arxiv.org/abs/1802.05637>). Changes
     /// nothing in a recipe that is so already.
@@ -251,27 +135,6 @@ impl Recipe {
         self.name += CONDITIONAL;
         self.classes = Some(CLASSES);
         self
-    }
-
-    /// A recipe by its name: dense, dcgan, compact, or one of them with -conditional behind it.
-    pub fn named(name: &str) -> Result<Self> {
-        let plain = name.strip_suffix(CONDITIONAL).unwrap_or(name);
-        let recipe = match plain {
-            "dense" => Recipe::dense(),
-            "dcgan" => Recipe::dcgan(),
-            "compact" => Recipe::compact(),
-            _ => {
-                let names = NAMES.join(", ");
-                return Err(Error::Value(format!(
-                    "there is no recipe \"{name}\": {names}, or one of them with {CONDITIONAL} behind it"
-                )));
-            }
-        };
-        Ok(if plain == name {
-            recipe
-        } else {
-            recipe.conditional()
-        })
     }
 
     /// Writes the recipe as JSON, as a run keeps it: `recipe.json`.

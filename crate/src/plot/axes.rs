@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use plotters::coord::ranged1d::{
+    AsRangedCoord, DefaultFormatting, KeyPointHint, Ranged, ValueFormatter,
+};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters_bitmap::BitMapBackend;
@@ -18,8 +21,8 @@ pub(super) struct Axis<'a> {
     pub labels: usize,
 }
 
-pub(super) type Chart<'a, 'b> =
-    ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(super) type Chart<'a, 'b, Y = RangedCoordf64> =
+    ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, Y>>;
 
 /// Draws the axes of a plot that leaves `top` pixels free above it.
 pub(super) fn axes<'a, 'b>(
@@ -28,6 +31,30 @@ pub(super) fn axes<'a, 'b>(
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b>> {
+    draw_axes(area, top, x, (y.name, y.labels), y.range)
+}
+
+/// The same with a logarithmic y axis, for values above 0.
+pub(super) fn log_axes<'a, 'b>(
+    area: &'a Area<'b>,
+    top: u32,
+    x: Axis,
+    y: Axis,
+) -> Result<Chart<'a, 'b, Logarithmic>> {
+    draw_axes(area, top, x, (y.name, y.labels), Logarithmic(y.range))
+}
+
+fn draw_axes<'a, 'b, Y>(
+    area: &'a Area<'b>,
+    top: u32,
+    x: Axis,
+    (y_name, y_labels): (&str, usize),
+    y_range: Y,
+) -> Result<Chart<'a, 'b, Y::CoordDescType>>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     let mut chart = draw(
         ChartBuilder::on(area)
             .margin(10 * DENSITY)
@@ -35,15 +62,15 @@ pub(super) fn axes<'a, 'b>(
             .margin_top(top)
             .x_label_area_size(46 * DENSITY)
             .y_label_area_size(58 * DENSITY)
-            .build_cartesian_2d(x.range, y.range),
+            .build_cartesian_2d(x.range, y_range),
     )?;
     draw(
         chart
             .configure_mesh()
             .x_desc(x.name)
-            .y_desc(y.name)
+            .y_desc(y_name)
             .x_labels(x.labels)
-            .y_labels(y.labels)
+            .y_labels(y_labels)
             .x_label_formatter(&tick)
             .y_label_formatter(&tick)
             .y_label_offset(LOWER)
@@ -55,6 +82,48 @@ pub(super) fn axes<'a, 'b>(
             .draw(),
     )?;
     Ok(chart)
+}
+
+/// A logarithmic axis that is marked with round numbers.
+pub(super) struct Logarithmic(Range<f64>);
+
+impl Ranged for Logarithmic {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (value / self.0.start).ln() / (self.0.end / self.0.start).ln();
+        from + (share * f64::from(to - from)).round() as i32
+    }
+
+    /// Round numbers in the range: the roundest of which there are three or more.
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let most = hint.max_num_points();
+        let steps: [&[f64]; 4] = [
+            &[1.],
+            &[1., 2., 5.],
+            &[1., 1.5, 2., 3., 4., 5., 7.],
+            &[
+                1., 1.2, 1.4, 1.6, 1.8, 2., 2.5, 3., 3.5, 4., 5., 6., 7., 8., 9.,
+            ],
+        ];
+        let [from, to] = [self.0.start, self.0.end].map(|end| end.log10().floor() as i32);
+        let marks = |steps: &[f64]| -> Vec<f64> {
+            let scaled = |decade| steps.iter().map(move |step| step * 10f64.powi(decade));
+            let all = (from..=to).flat_map(scaled);
+            all.filter(|mark| self.0.contains(mark)).collect()
+        };
+        let enough = |marks: &Vec<f64>| (3..=most).contains(&marks.len());
+        steps
+            .into_iter()
+            .map(marks)
+            .find(enough)
+            .unwrap_or_else(|| marks(steps[0]))
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.0.clone()
+    }
 }
 
 /// A number of an axis, without the tail of binary fractions.

@@ -8,11 +8,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::Figure;
 use super::axes::{Axis, axes, tick};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
+use super::distance::distance_panel;
 use crate::train::History;
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
 const PANEL_HEIGHT: u32 = 360 * DENSITY;
+const DISTANCE_HEIGHT: u32 = 260 * DENSITY;
 /// Okabe and Ito's blue and vermillion: told apart by colour-blind readers, and in grey.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
@@ -21,7 +23,8 @@ const NOTE: RGBColor = RGBColor(110, 110, 110);
 const SMOOTHING: usize = 50;
 
 /// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends
-/// where all but 2 in 1000 steps lie; spikes beyond it are cut off.
+/// where all but 2 in 1000 steps lie; spikes beyond it are cut off. Below them, the Fréchet distance, if the history has
+/// any.
 ///
 /// # Errors
 /// [`Error::Value`] when no step has been recorded, or a loss is not finite.
@@ -37,16 +40,41 @@ pub fn loss_curves(history: &History) -> Result<Figure> {
             )));
         }
     }
-    let epochs = history.d_loss.len() as f64 / history.steps_per_epoch.max(1) as f64;
-    let mut canvas = Canvas::new(WIDTH, PANEL_HEIGHT, 255);
-    panel(&canvas.area(), "loss", &losses, epochs)?;
+    let epoch = |steps: usize| steps as f64 / history.steps_per_epoch.max(1) as f64;
+    let epochs = epoch(history.d_loss.len());
+    let distances = history.frechet.iter();
+    let distances: Vec<_> = distances
+        .map(|&(steps, distance)| (epoch(steps), distance))
+        .collect();
+    let below = if distances.is_empty() {
+        0
+    } else {
+        DISTANCE_HEIGHT
+    };
+    let mut words = String::new();
+    let mut canvas = Canvas::new(WIDTH, PANEL_HEIGHT + below, 255);
+    {
+        let (top, bottom) = canvas.area().split_vertically(PANEL_HEIGHT);
+        panel(&top, "loss", &losses, epochs)?;
+        if let Some((_, last)) = distances.last() {
+            words = format!("; the Fréchet distance ends at {last:.2}");
+            let floor = history.frechet_floor.as_slice();
+            distance_panel(
+                &bottom,
+                10 * DENSITY,
+                axis(epochs),
+                &[(BLUE, distances)],
+                floor,
+            )?;
+        }
+    }
     let course = |series: &Series| {
         let smooth = &series.smooth;
         let (first, last) = (smooth[0], smooth[smooth.len() - 1]);
         format!("the {} from {first:.2} to {last:.2}", series.name)
     };
     canvas.into_png(format!(
-        "Losses over {} epochs of training: {}, {}.",
+        "Losses over {} epochs of training: {}, {}{words}.",
         tick(&epochs),
         course(&losses[0]),
         course(&losses[1])
@@ -72,20 +100,23 @@ impl<'a> Series<'a> {
     }
 }
 
-/// One plot with its axes and legend; the series span its whole width.
-fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()> {
-    let y_range = y_range(series);
-    let x = Axis {
+fn axis(epochs: f64) -> Axis<'static> {
+    Axis {
         name: "epoch",
         range: 0.0..epochs,
         labels: 11,
-    };
+    }
+}
+
+/// One plot with its axes and legend; the series span its whole width.
+fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()> {
+    let y_range = y_range(series);
     let y = Axis {
         name: y_name,
         range: y_range.clone(),
         labels: 8,
     };
-    let chart = axes(area, 38 * DENSITY, x, y)?;
+    let chart = axes(area, 38 * DENSITY, axis(epochs), y)?;
     let plot = chart.plotting_area().strip_coord_spec();
     let (columns, rows) = plot.dim_in_pixel();
     let row = |value: f32| {

@@ -13,6 +13,7 @@ mod axes;
 mod canvas;
 mod curves;
 mod digit;
+mod distance;
 mod figure;
 mod gif;
 mod grid;

@@ -8,11 +8,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::Figure;
 use super::axes::{Axis, axes};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
+use super::distance::distance_panel;
 use crate::train::{Stats, read_stats};
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
 const PANEL_HEIGHT: u32 = 260 * DENSITY;
+/// Free above each panel.
+const TOP: u32 = 10 * DENSITY;
 pub(super) const LEGEND_ROW: u32 = 24 * DENSITY;
 /// Okabe and Ito's colours, told apart by colour-blind readers; without their yellow, which white paper swallows.
 pub(super) const COLOURS: [RGBColor; 7] = [
@@ -36,7 +39,9 @@ const PANELS: [Panel; 3] = [
 ];
 
 /// Losses, and how far apart the discriminator holds real and generated images, of up to seven runs over the images that
-/// they have seen, each a colour, named after its folder.
+/// they have seen, each a colour, named after its folder. Where a run was judged
+/// ([`Trainer::judged_by`](crate::train::Trainer::judged_by)), the second panel is the Fréchet distance, with that of
+/// real digits as a dashed line.
 ///
 /// # Errors
 /// [`Error::Value`] for no runs, more than seven, or one without a tick yet; what
@@ -52,7 +57,8 @@ pub fn compare_runs(folders: &[impl AsRef<Path>]) -> Result<Figure> {
     let runs = folders.iter().map(|folder| Run::read(folder.as_ref()));
     let runs: Vec<Run> = runs.collect::<Result<_>>()?;
     let legend = LEGEND_ROW * runs.len() as u32 + 8 * DENSITY;
-    let panels = PANELS.len() as u32;
+    let is_judged = runs.iter().any(|run| !run.distances().is_empty());
+    let panels = PANELS.len() as u32 + u32::from(is_judged);
     let mut canvas = Canvas::new(WIDTH, legend + panels * PANEL_HEIGHT, 255);
     {
         let (names, mut rest) = canvas.area().split_vertically(legend);
@@ -60,17 +66,31 @@ pub fn compare_runs(folders: &[impl AsRef<Path>]) -> Result<Figure> {
             &names,
             runs.iter().map(|run| run.name.as_str()).zip(COLOURS),
         )?;
-        for panel in PANELS {
+        let mut next = || {
             let (area, below) = rest.split_vertically(PANEL_HEIGHT);
-            draw_panel(&area, panel, &runs)?;
             rest = below;
+            area
+        };
+        for (i, panel) in PANELS.into_iter().enumerate() {
+            if i == 1 && is_judged {
+                draw_distances(&next(), &runs)?;
+            }
+            draw_panel(&next(), panel, &runs)?;
         }
     }
     let words = |run: &Run| {
         let last = &run.stats[run.stats.len() - 1];
+        let distance = run
+            .distances()
+            .last()
+            .map(|(_, distance)| format!(", Fréchet distance {distance:.2}"));
         format!(
-            "{} ends at {} images with D loss {:.2} and G loss {:.2}",
-            run.name, last.images, last.d_loss, last.g_loss
+            "{} ends at {} images with D loss {:.2} and G loss {:.2}{}",
+            run.name,
+            last.images,
+            last.d_loss,
+            last.g_loss,
+            distance.unwrap_or_default()
         )
     };
     let words: Vec<String> = runs.iter().map(words).collect();
@@ -103,6 +123,12 @@ impl Run {
         let point = move |stats: &Stats| (stats.images as f64 / 1000., value(stats));
         self.stats.iter().map(point)
     }
+
+    /// Fréchet distances, where there were any.
+    fn distances(&self) -> Vec<(f64, f64)> {
+        let point = |stats: &Stats| Some((stats.images as f64 / 1000., stats.frechet?));
+        self.stats.iter().filter_map(point).collect()
+    }
 }
 
 /// A legend: each name in a row of its own, beside its colour.
@@ -125,25 +151,43 @@ pub(super) fn write_names<'a>(
     Ok(())
 }
 
+/// The x axis of all panels.
+fn images(runs: &[Run]) -> Axis<'static> {
+    let last = runs.iter().flat_map(|run| run.stats.last());
+    let most = last.map(|stats| stats.images).max().unwrap_or_default();
+    Axis {
+        name: "thousand images",
+        range: 0.0..most as f64 / 1000.,
+        labels: 11,
+    }
+}
+
+fn draw_distances(area: &Area, runs: &[Run]) -> Result<()> {
+    let curves = runs.iter().zip(COLOURS);
+    let curves: Vec<_> = curves
+        .map(|(run, colour)| (colour, run.distances()))
+        .collect();
+    // Runs before the same judge have the same floor, but for rounding.
+    let lines = runs.iter().flat_map(|run| &run.stats);
+    let mut floors: Vec<f64> = lines.filter_map(|stats| stats.frechet_floor).collect();
+    floors.sort_by(f64::total_cmp);
+    floors.dedup_by(|a, b| *a <= *b * 1.01);
+    distance_panel(area, TOP, images(runs), &curves, &floors)
+}
+
 fn draw_panel(area: &Area, (name, value): Panel, runs: &[Run]) -> Result<()> {
     let points = || runs.iter().flat_map(|run| run.curve(value));
     let (low, high) = points().fold((0f64, 0f64), |(low, high), (_, y)| {
         (low.min(y), high.max(y))
     });
-    let right = points().fold(0., |right: f64, (x, _)| right.max(x));
     let room = (high - low).max(1e-3) * 0.06;
     let bottom = if low < 0. { low - room } else { 0. };
-    let x = Axis {
-        name: "thousand images",
-        range: 0.0..right,
-        labels: 11,
-    };
     let y = Axis {
         name,
         range: bottom..high + room,
         labels: 6,
     };
-    let mut chart = axes(area, 10 * DENSITY, x, y)?;
+    let mut chart = axes(area, TOP, images(runs), y)?;
     for (run, colour) in runs.iter().zip(COLOURS) {
         let line = LineSeries::new(run.curve(value), colour.stroke_width(2 * DENSITY));
         draw(chart.draw_series(line))?;

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, entries};
+use super::folder::{Folder, checkpoints, entries, holds_run, no_run};
+use super::judged::Best;
 use super::stats::Tick;
 use super::watch::Watch;
 use crate::nn::{Contents, save_tensors};
@@ -16,7 +18,17 @@ use crate::{Error, Result, rng};
 /// The header's entries: what is not a tensor, and what was being trained.
 const STATE: &str = "digit_gan.state";
 const RECIPE: &str = "digit_gan.recipe";
+/// The entry that only the best checkpoint has.
+const BEST_SO_FAR: &str = "digit_gan.best";
 const EXTENSION: &str = "safetensors";
+const BEST: &str = "best.safetensors";
+
+/// What tensors are called, before the names of the variables.
+pub(super) const GENERATOR: &str = "generator.";
+pub(super) const DISCRIMINATOR: &str = "discriminator.";
+pub(super) const AVERAGE: &str = "average.";
+pub(super) const G_ADAM: &str = "g_adam.";
+pub(super) const D_ADAM: &str = "d_adam.";
 
 /// Where a run stands, beside its tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,20 +58,57 @@ pub(super) fn write(
     tensors: &[(String, Tensor)],
 ) -> Result<PathBuf> {
     let path = path(folder, state.step);
-    let json = |value: serde_json::Result<String>| {
-        value.map_err(|error| Error::format(&path, error.to_string()))
-    };
-    let header = [
-        (STATE, json(serde_json::to_string(state))?),
-        (RECIPE, json(serde_json::to_string(recipe))?),
-    ];
     folder.sync_stats()?;
-    save_tensors(&path, tensors, header)?;
-    let all = list(folder)?;
+    let entries = [entry(&path, STATE, state)?, entry(&path, RECIPE, recipe)?];
+    save_tensors(&path, tensors, entries)?;
+    let all = list(&folder.checkpoints())?;
     for old in &all[..all.len().saturating_sub(recipe.keep)] {
         fs::remove_file(old).map_err(|source| Error::io(old, source))?;
     }
     Ok(path)
+}
+
+/// Writes the best checkpoint over the one that was the best so far. It does not count among those that are kept.
+pub(super) fn write_best(
+    folder: &Folder,
+    recipe: &Recipe,
+    state: &State,
+    tensors: &[(String, Tensor)],
+    best: &Best,
+) -> Result<()> {
+    let path = folder.checkpoints().join(BEST);
+    let entries = [
+        entry(&path, STATE, state)?,
+        entry(&path, RECIPE, recipe)?,
+        entry(&path, BEST_SO_FAR, best)?,
+    ];
+    save_tensors(&path, tensors, entries)
+}
+
+/// An entry of a checkpoint's header.
+fn entry<'a>(path: &Path, key: &'a str, value: &impl Serialize) -> Result<(&'a str, String)> {
+    let json = serde_json::to_string(value);
+    let json = json.map_err(|error| Error::format(path, error.to_string()))?;
+    Ok((key, json))
+}
+
+/// What the best checkpoint says of itself, none if there has been none. A damaged one is put aside, and `say` is told.
+pub(super) fn best_so_far(folder: &Folder, mut say: impl FnMut(String)) -> Result<Option<Best>> {
+    let path = folder.checkpoints().join(BEST);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let best = read(&path).and_then(|(_, _, file)| parse(&path, &file, BEST_SO_FAR));
+    match best {
+        Err(error @ Error::Format { .. }) => {
+            say(format!(
+                "{error}. The best of what is still to come takes its place"
+            ));
+            put_aside(&[&path])?;
+            Ok(None)
+        }
+        best => best.map(Some),
+    }
 }
 
 /// The newest checkpoint that is whole, none if there has been none. Damaged ones are put aside, and `say` is told.
@@ -70,7 +119,7 @@ pub(super) fn newest(
     recipe: &Recipe,
     mut say: impl FnMut(String),
 ) -> Result<Option<(PathBuf, State, Contents)>> {
-    let all = list(folder)?;
+    let all = list(&folder.checkpoints())?;
     let mut damaged = Vec::new();
     for path in all.iter().rev() {
         match read(path) {
@@ -117,7 +166,7 @@ fn put_aside(damaged: &[&PathBuf]) -> Result<()> {
     })
 }
 
-fn read(path: &Path) -> Result<(State, Recipe, Contents)> {
+pub(super) fn read(path: &Path) -> Result<(State, Recipe, Contents)> {
     let contents = Contents::read(path)?;
     if !contents.checked {
         return Err(Error::format(
@@ -125,24 +174,51 @@ fn read(path: &Path) -> Result<(State, Recipe, Contents)> {
             "holds no checksum: damaged, or not a checkpoint",
         ));
     }
-    let entry = |key| {
-        let missing = || Error::format(path, format!("holds no {key}: not a checkpoint"));
-        contents.header(key).ok_or_else(missing)
-    };
-    let damaged = |error: serde_json::Error| {
+    let state = parse(path, &contents, STATE)?;
+    let recipe = parse(path, &contents, RECIPE)?;
+    Ok((state, recipe, contents))
+}
+
+/// The value of a header's entry.
+fn parse<T: DeserializeOwned>(path: &Path, contents: &Contents, key: &str) -> Result<T> {
+    let missing = || Error::format(path, format!("holds no {key}: not a checkpoint"));
+    let json = contents.header(key).ok_or_else(missing)?;
+    serde_json::from_str(json).map_err(|error| {
         Error::format(
             path,
             format!("expected the state of a run: {error}; another version's?"),
         )
-    };
-    let state = serde_json::from_str(entry(STATE)?).map_err(damaged)?;
-    let recipe = serde_json::from_str(entry(RECIPE)?).map_err(damaged)?;
-    Ok((state, recipe, contents))
+    })
 }
 
-/// The newest checkpoint's path, whole or not, for messages.
-pub(super) fn last(folder: &Folder) -> Option<PathBuf> {
-    list(folder).ok()?.pop()
+/// The path of a run's newest checkpoint, whole or not, without opening the run.
+pub(super) fn last(run: &Path) -> Result<PathBuf> {
+    if !holds_run(run) {
+        return Err(no_run(run));
+    }
+    let none = || {
+        Error::NotFound(format!(
+            "{} has no checkpoint yet: train on, or call trainer.checkpoint()?",
+            run.display()
+        ))
+    };
+    list(&checkpoints(run))?.pop().ok_or_else(none)
+}
+
+/// The path of a run's best checkpoint, whole or not, without opening the run.
+pub(super) fn best(run: &Path) -> Result<PathBuf> {
+    if !holds_run(run) {
+        return Err(no_run(run));
+    }
+    let path = checkpoints(run).join(BEST);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(Error::NotFound(format!(
+            "{0} has no best checkpoint, as nobody has judged the run: train it with trainer.judged_by(), or take \
+             Sampler::newest(\"{0}\")?",
+            run.display()
+        ))),
+    }
 }
 
 fn path(folder: &Folder, step: u64) -> PathBuf {
@@ -151,8 +227,8 @@ fn path(folder: &Folder, step: u64) -> PathBuf {
         .join(format!("step-{step:08}.{EXTENSION}"))
 }
 
-/// All checkpoints, the oldest first.
-fn list(folder: &Folder) -> Result<Vec<PathBuf>> {
+/// All checkpoints but the best, the oldest first.
+fn list(checkpoints: &Path) -> Result<Vec<PathBuf>> {
     let step = |path: &PathBuf| -> Option<u64> {
         let number = path.file_stem()?.to_str()?.strip_prefix("step-")?;
         number
@@ -160,7 +236,7 @@ fn list(folder: &Folder) -> Result<Vec<PathBuf>> {
             .ok()
             .filter(|_| path.extension().is_some_and(|e| e == EXTENSION))
     };
-    let all = entries(&folder.checkpoints())?;
+    let all = entries(checkpoints)?;
     let mut numbered: Vec<_> = all
         .into_iter()
         .filter_map(|path| Some((step(&path)?, path)))

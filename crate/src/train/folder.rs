@@ -52,10 +52,7 @@ impl Folder {
     /// Opens the folder of a run, and removes what a killed program has left half-written.
     pub fn open(path: &Path) -> Result<Self> {
         if !holds_run(path) {
-            return Err(Error::NotFound(format!(
-                "{0} holds no run, which has a {RECIPE}: start one by Trainer::new(recipe, &digits, \"{0}\")?",
-                path.display()
-            )));
+            return Err(no_run(path));
         }
         let folder = Folder::lock(path)?;
         for part in [path, &path.join(GRIDS), &path.join(CHECKPOINTS)] {
@@ -93,7 +90,7 @@ impl Folder {
     }
 
     pub fn checkpoints(&self) -> PathBuf {
-        self.path.join(CHECKPOINTS)
+        checkpoints(&self.path)
     }
 
     /// The recipe that the run was started with.
@@ -126,21 +123,22 @@ impl Folder {
         }
     }
 
-    /// Drops the lines of statistics after a step, which the run will write again.
-    pub fn cut_stats(&self, step: u64) -> Result<()> {
+    /// Drops the lines of statistics after a step, which the run will write again, and returns the others.
+    pub fn cut_stats(&self, step: u64) -> Result<Vec<Stats>> {
         let path = self.path.join(STATS);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io(&path, error)),
         };
-        let kept = parse(&path, &text)?;
-        let kept = kept.iter().filter(|stats| stats.step <= step).count();
-        let end: usize = text.split_inclusive('\n').take(kept).map(str::len).sum();
-        match end == text.len() {
-            true => Ok(()),
-            false => write_atomically(&path, |file| file.write_all(&text.as_bytes()[..end])),
+        let mut lines = parse(&path, &text)?;
+        lines.retain(|stats| stats.step <= step);
+        let kept = text.split_inclusive('\n').take(lines.len());
+        let end: usize = kept.map(str::len).sum();
+        if end < text.len() {
+            write_atomically(&path, |file| file.write_all(&text.as_bytes()[..end]))?;
         }
+        Ok(lines)
     }
 
     /// Saves a grid of what the generator draws after a step.
@@ -152,6 +150,18 @@ impl Folder {
 /// Whether a run was started in this folder.
 pub(super) fn holds_run(path: &Path) -> bool {
     path.join(RECIPE).exists()
+}
+
+pub(super) fn no_run(path: &Path) -> Error {
+    Error::NotFound(format!(
+        "{0} holds no run, which has a {RECIPE}: start one by Trainer::new(recipe, &digits, \"{0}\")?",
+        path.display()
+    ))
+}
+
+/// Where the run in a folder keeps its checkpoints.
+pub(super) fn checkpoints(run: &Path) -> PathBuf {
+    run.join(CHECKPOINTS)
 }
 
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

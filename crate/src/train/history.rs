@@ -54,6 +54,10 @@ pub struct History {
     pub d_real: Vec<f32>,
     /// The same for generated images.
     pub d_fake: Vec<f32>,
+    /// Fréchet distances of samples, each behind the number of steps before it; see [`History::judged`].
+    pub frechet: Vec<(usize, f64)>,
+    /// The distance of real digits.
+    pub frechet_floor: Option<f64>,
     started: Instant,
     epoch: Epoch,
 }
@@ -78,6 +82,8 @@ impl History {
             g_loss: Vec::new(),
             d_real: Vec::new(),
             d_fake: Vec::new(),
+            frechet: Vec::new(),
+            frechet_floor: None,
             started,
             epoch: Epoch {
                 number: 1,
@@ -110,6 +116,25 @@ impl History {
         self.d_real.push(d_real);
         self.d_fake.push(d_fake);
         self.epoch.images += real_logits.dim(0)?;
+        Ok(())
+    }
+
+    /// Records the Fréchet distance of what the generator draws after the steps so far, and that of real digits, the
+    /// floor: [`plot::loss_curves`](crate::plot::loss_curves) then has a second panel.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a distance that is negative or not finite.
+    pub fn judged(&mut self, frechet: f64, floor: f64) -> Result<()> {
+        if ![frechet, floor]
+            .iter()
+            .all(|value| value.is_finite() && *value >= 0.)
+        {
+            return Err(Error::Value(format!(
+                "History::judged: expected Fréchet distances, which are 0 or more, found {frechet} and {floor}"
+            )));
+        }
+        self.frechet.push((self.d_loss.len(), frechet));
+        self.frechet_floor = Some(floor);
         Ok(())
     }
 

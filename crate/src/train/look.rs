@@ -4,14 +4,14 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::Status;
 use super::trainer::Trainer;
+use super::{Sampler, Status};
+use crate::Result;
 use crate::nn::{Network, with_class};
 use crate::optim::MovingAverage;
 use crate::plot::{self, Figure};
 use crate::recipe::Recipe;
 use crate::rng::Rng;
-use crate::{Error, Result};
 
 /// Columns of the grids, and their rows where there are no classes.
 const COLUMNS: usize = 10;
@@ -64,30 +64,20 @@ impl Trainer {
         &self.discriminator
     }
 
-    /// `n` samples (n, 1, 28, 28), their classes in turn where there are any. Noise comes from `rng`, so that looking
-    /// does not change the run.
+    /// The generator of [`Trainer::generator`] with what it takes to draw from it. It shares the weights: training
+    /// moves them.
+    pub fn sampler(&self) -> Sampler {
+        Sampler::new(self.generator().clone(), &self.recipe)
+    }
+
+    /// See [`Sampler::samples`]. Noise comes from `rng`, so that looking does not change the run.
     pub fn samples(&self, n: usize, rng: &Rng) -> Result<Tensor> {
-        let classes = self.recipe.classes.unwrap_or(1);
-        let labels: Vec<u32> = (0..n).map(|i| (i % classes) as u32).collect();
-        self.draw(&labels, rng)
+        self.sampler().samples(n, rng)
     }
 
-    /// A sample (n, 1, 28, 28) for each of these digits. Errors if the recipe is not class-conditional.
+    /// See [`Sampler::samples_of`].
     pub fn samples_of(&self, digits: &[u32], rng: &Rng) -> Result<Tensor> {
-        if self.recipe.classes.is_none() {
-            return Err(Error::Value(format!(
-                "the recipe {} draws digits as they come: train {0}-conditional to ask for one",
-                self.recipe.name
-            )));
-        }
-        self.draw(digits, rng)
-    }
-
-    fn draw(&self, labels: &[u32], rng: &Rng) -> Result<Tensor> {
-        let noise = rng.normal((labels.len(), self.recipe.latent_dim))?;
-        let labels = Tensor::new(labels, &Device::Cpu)?;
-        self.generator()
-            .eval(&input(&self.recipe, &noise, &labels)?)
+        self.sampler().samples_of(digits, rng)
     }
 
     /// What the generator draws now from the noise that is the same throughout the run; of classes a row each.
@@ -98,14 +88,6 @@ impl Trainer {
     /// Where the run stands; shows itself in a cell.
     pub fn status(&self) -> Result<Status> {
         Status::of(self)
-    }
-}
-
-/// The generator's input from noise (batch, latent) and, where there are classes, labels (batch,).
-pub(super) fn input(recipe: &Recipe, noise: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    match recipe.classes {
-        Some(classes) => with_class(noise, labels, classes),
-        None => Ok(noise.clone()),
     }
 }
 

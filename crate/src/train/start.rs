@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
-use super::checkpoint::{self, State};
+use super::checkpoint::{self, AVERAGE, D_ADAM, DISCRIMINATOR, G_ADAM, GENERATOR, State};
 use super::folder::{Folder, holds_run};
 use super::look::fixed_input;
 use super::stats::Tick;
@@ -16,13 +16,6 @@ use crate::optim::{Adam, MovingAverage};
 use crate::recipe::{AdamSettings, Recipe};
 use crate::rng::Rng;
 use crate::{Error, Result};
-
-/// What tensors are called in a checkpoint, before the names of the variables.
-const GENERATOR: &str = "generator.";
-const DISCRIMINATOR: &str = "discriminator.";
-const AVERAGE: &str = "average.";
-const G_ADAM: &str = "g_adam.";
-const D_ADAM: &str = "d_adam.";
 
 impl Trainer {
     /// A new run in a new or empty folder, on the CPU; see [`Trainer::on`].
@@ -83,7 +76,8 @@ impl Trainer {
             Some((path, state, contents)) => trainer.restore(&path, state, contents)?,
             None => trainer.folder.save_grid(0, &trainer.grid()?)?,
         }
-        trainer.folder.cut_stats(trainer.step)?;
+        let lines = trainer.folder.cut_stats(trainer.step)?;
+        trainer.remember_judgements(&lines)?;
         Ok(trainer)
     }
 
@@ -123,6 +117,9 @@ impl Trainer {
             torn: false,
             saved: 0,
             headed: false,
+            jury: None,
+            judged: None,
+            best: None,
             say: Box::new(|line| println!("{line}")),
         })
     }
@@ -157,7 +154,14 @@ impl Trainer {
     pub fn checkpoint(&mut self) -> Result<PathBuf> {
         self.check_whole()?;
         self.check_weights()?;
-        let state = State {
+        let (state, tensors) = (self.state(&self.tick, &self.watch), self.tensors()?);
+        let path = checkpoint::write(&self.folder, &self.recipe, &state, &tensors)?;
+        self.saved = self.step;
+        Ok(path)
+    }
+
+    pub(super) fn state(&self, tick: &Tick, watch: &Watch) -> State {
+        State {
             step: self.step,
             seconds: self.seconds,
             rates: self.rates,
@@ -165,9 +169,12 @@ impl Trainer {
             epoch: self.epoch.clone(),
             batches: self.batches.taken(),
             digits: self.digits_checksum,
-            tick: self.tick.clone(),
-            watch: self.watch.clone(),
-        };
+            tick: tick.clone(),
+            watch: watch.clone(),
+        }
+    }
+
+    pub(super) fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
         let mut tensors = self.generator.tensors(GENERATOR)?;
         tensors.extend(self.discriminator.tensors(DISCRIMINATOR)?);
         tensors.extend(self.g_adam.tensors(G_ADAM)?);
@@ -175,9 +182,7 @@ impl Trainer {
         if let Some(average) = &self.average {
             tensors.extend(average.network().tensors(AVERAGE)?);
         }
-        let path = checkpoint::write(&self.folder, &self.recipe, &state, &tensors)?;
-        self.saved = self.step;
-        Ok(path)
+        Ok(tensors)
     }
 
     /// Whether there is anything that a checkpoint would add.

@@ -56,6 +56,11 @@ pub struct Stats {
     pub images_per_second: f64,
     /// The generator's at the last step.
     pub learning_rate: f64,
+    /// Where the run was judged after the last step; see [`Judgement`](super::Judgement), as for the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frechet_floor: Option<f64>,
 }
 
 /// The mean score of a batch of logits; see [`StepStats::d_real`].
@@ -91,7 +96,7 @@ pub(super) fn right(game: GanLoss, on_real: &Tensor, on_fake: &Tensor) -> Result
 pub(super) struct Tick {
     pub steps: u64,
     pub seconds: f64,
-    images: u64,
+    pub images: u64,
     d_loss: f64,
     d_penalty: f64,
     g_loss: f64,
@@ -137,6 +142,8 @@ impl Tick {
             g_gradient_norm,
             images_per_second: self.images_per_second(),
             learning_rate: rate,
+            frechet: None,
+            frechet_floor: None,
         }
     }
 }

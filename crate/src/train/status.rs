@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Trainer;
 use super::history::clock;
 use super::stats::{Stats, StepStats};
+use super::{Judgement, Trainer};
 use crate::Result;
 use crate::plot::Figure;
 
@@ -28,6 +28,9 @@ pub struct Status {
     pub elapsed: Duration,
     /// Time that the rest will take at the speed so far.
     pub left: Duration,
+    /// The last judgement and the best one, of a run that is judged.
+    pub judged: Option<Judgement>,
+    pub best: Option<Judgement>,
     /// Whether it waits for [`Training::resume`](super::Training::resume).
     pub paused: bool,
     /// What the generator draws now, from the same noise each time.
@@ -54,6 +57,8 @@ impl Status {
             },
             elapsed: seconds(trainer.seconds),
             left: seconds(left),
+            judged: trainer.judged(),
+            best: trainer.best(),
             paused: false,
             samples: trainer.grid()?,
             warnings: Vec::new(),
@@ -94,6 +99,14 @@ impl fmt::Display for Status {
         if !self.finished() {
             write!(f, ", {} left", clock(self.left))?;
         }
+        if let Some(last) = &self.judged {
+            let (frechet, images, floor) = (last.frechet, last.images, last.floor);
+            write!(f, "\nFréchet distance {frechet:.2} after {images} images")?;
+            if let Some(best) = &self.best {
+                write!(f, ", best {:.2} after {}", best.frechet, best.images)?;
+            }
+            write!(f, "; real digits have {floor:.2}")?;
+        }
         self.warnings
             .iter()
             .try_for_each(|line| write!(f, "\n{line}"))
@@ -101,15 +114,24 @@ impl fmt::Display for Status {
 }
 
 /// Over the lines of progress.
-pub(super) const HEADER: &str =
-    "    step     images   D loss   G loss  D(real)  D(fake)  images/s   elapsed      left";
+pub(super) fn header(judged: bool) -> String {
+    let frechet = if judged { "   Fréchet" } else { "" };
+    format!(
+        "    step     images   D loss   G loss  D(real)  D(fake)  images/s   elapsed      left{frechet}"
+    )
+}
 
-/// A line of progress, of a run of so many images.
-pub(super) fn line(stats: &Stats, images: u64) -> String {
+/// A line of progress, of a run of so many images; where the run is judged, with a column for what the judge says.
+pub(super) fn line(stats: &Stats, images: u64, judged: bool) -> String {
     let seconds = |value| Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX);
     let left = images.saturating_sub(stats.images) as f64 / stats.images.max(1) as f64;
+    let frechet = match stats.frechet {
+        Some(frechet) => format!("  {frechet:>8.2}"),
+        None if judged => " ".repeat(10),
+        None => String::new(),
+    };
     format!(
-        "{:>8}  {:>9}  {:>7.3}  {:>7.3}  {:>7.2}  {:>7.2}  {:>8.0}  {:>8}  {:>8}",
+        "{:>8}  {:>9}  {:>7.3}  {:>7.3}  {:>7.2}  {:>7.2}  {:>8.0}  {:>8}  {:>8}{frechet}",
         stats.step,
         stats.images,
         stats.d_loss,

@@ -1,15 +1,14 @@
-//! One trainer for all recipes: its step, and what is due after it.
+//! One trainer for all recipes, and its step.
 
-use std::mem::replace;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 
 use super::checkpoint;
 use super::folder::Folder;
-use super::look::input;
+use super::judged::{Best, Judgement, Jury};
+use super::sampler::input;
 use super::stats::{StepStats, Tick, right, score};
-use super::status;
 use super::watch::Watch;
 use crate::data::{Batches, Digits};
 use crate::loss::GanLoss;
@@ -53,14 +52,18 @@ pub struct Trainer {
     /// The step of the last checkpoint, 0 where there is none.
     pub(super) saved: u64,
     pub(super) headed: bool,
+    /// Who judges the run, the last judgement, and that of the best checkpoint.
+    pub(super) jury: Option<Jury>,
+    pub(super) judged: Option<Judgement>,
+    pub(super) best: Option<Best>,
     pub(super) say: Box<dyn FnMut(String) + Send>,
 }
 
 /// What the last step has left: figures and both batches.
 pub(super) struct Last {
     pub stats: StepStats,
-    real: Tensor,
-    fake: Tensor,
+    pub real: Tensor,
+    pub fake: Tensor,
 }
 
 /// What an update of the discriminator hands on to the generator's.
@@ -205,68 +208,6 @@ impl Trainer {
         }
     }
 
-    /// [`Trainer::step`], and what is due after it: statistics, a grid, a checkpoint.
-    pub fn advance(&mut self) -> Result<StepStats> {
-        let stats = self.step()?;
-        let finished = self.finished();
-        let due = |every: u64| stats.step.is_multiple_of(every) || finished;
-        let (tick, grid) = (due(self.recipe.tick), due(self.recipe.grid));
-        let checkpoint = due(self.recipe.checkpoint);
-        if tick || grid {
-            self.check_weights()?;
-        }
-        if tick {
-            self.report()?;
-        }
-        if grid {
-            self.folder.save_grid(self.step, &self.grid()?)?;
-        }
-        if checkpoint {
-            self.checkpoint()?;
-        }
-        Ok(stats)
-    }
-
-    /// Trains to the end of the recipe. After an error on the way, such as a full disk, it can be called again.
-    pub fn run(&mut self) -> Result<()> {
-        while !self.finished() {
-            self.advance()?;
-        }
-        self.finish()
-    }
-
-    /// Writes the last statistics and the last checkpoint if an error has kept them from being written.
-    pub(super) fn finish(&mut self) -> Result<()> {
-        if self.tick.steps > 0 {
-            self.report()?;
-        }
-        match self.is_unsaved() {
-            true => self.checkpoint().map(drop),
-            false => Ok(()),
-        }
-    }
-
-    /// Ends a tick: a line of statistics, a line of progress, and the warnings that are due.
-    fn report(&mut self) -> Result<()> {
-        let Some(last) = &self.last else {
-            return Ok(());
-        };
-        let norms = [self.d_adam.gradient_norm()?, self.g_adam.gradient_norm()?];
-        let tick = &self.tick;
-        let stats = tick.stats(&last.stats, self.seconds, norms, self.g_adam.learning_rate);
-        self.folder.append(&stats)?;
-        let warnings = self
-            .watch
-            .look(tick.steps, &last.real, &last.fake, stats.d_right)?;
-        self.tick = Tick::default();
-        if !replace(&mut self.headed, true) {
-            (self.say)(status::HEADER.into());
-        }
-        (self.say)(status::line(&stats, self.recipe.images));
-        warnings.into_iter().for_each(&mut self.say);
-        Ok(())
-    }
-
     /// Sets the learning rates of generator and discriminator, before the schedule. They belong to the run: checkpoints
     /// keep them.
     ///
@@ -314,9 +255,9 @@ impl Trainer {
 
     /// A sentence that names it.
     pub(super) fn last_checkpoint(&self) -> String {
-        match checkpoint::last(&self.folder) {
-            Some(path) => format!("The last good checkpoint is {}", path.display()),
-            None => "There is no checkpoint yet".into(),
+        match checkpoint::last(self.folder.path()) {
+            Ok(path) => format!("The last good checkpoint is {}", path.display()),
+            Err(_) => "There is no checkpoint yet".into(),
         }
     }
 
@@ -328,13 +269,5 @@ impl Trainer {
                 self.last_checkpoint()
             ))),
         }
-    }
-
-    /// Sends lines of progress and warnings elsewhere; returns where they went before.
-    pub(super) fn say_to(
-        &mut self,
-        say: Box<dyn FnMut(String) + Send>,
-    ) -> Box<dyn FnMut(String) + Send> {
-        replace(&mut self.say, say)
     }
 }

@@ -1,0 +1,175 @@
+//! The recipes that have a name.
+
+use super::{AdamSettings, CONDITIONAL, Recipe};
+use crate::data::SIDE;
+use crate::loss::GanLoss;
+use crate::nn::Sequential;
+use crate::optim::Schedule;
+use crate::{Error, Result};
+
+/// What one can ask for with [`Recipe::named`].
+const NAMES: [&str; 4] = ["dense", "dcgan", "compact", "lean"];
+
+impl Recipe {
+    /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py`
+    /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks at a higher learning rate than there, and with a
+    /// longer average, which is what gives its best digits for the time: `bench/QUALITY.md` has the comparison.
+    pub fn dense() -> Self {
+        let generator = Sequential::new("generator", [100]);
+        let hidden = [256, 512, 1024].into_iter();
+        Recipe {
+            name: NAMES[0].into(),
+            generator: hidden
+                .fold(generator, |network, units| {
+                    network.dense(units).leaky_relu(0.2).batch_norm(0.8)
+                })
+                .dense(SIDE * SIDE)
+                .tanh()
+                .reshape([1, SIDE, SIDE]),
+            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
+                .flatten()
+                .dense(512)
+                .leaky_relu(0.2)
+                .dense(256)
+                .leaky_relu(0.2)
+                .dense(1),
+            average: Some(40_000.),
+            tick: 500,
+            grid: 2_000,
+            checkpoint: 4_000,
+            ..Recipe::lean()
+        }
+    }
+
+    /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>), in batches of 64
+    /// instead of 256: four times the steps for the same images.
+    pub fn dcgan() -> Self {
+        let adam = AdamSettings {
+            learning_rate: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+        };
+        let generator = Sequential::new("generator", [100])
+            .dense(7 * 7 * 256)
+            .no_bias()
+            .batch_norm(0.99)
+            .leaky_relu(0.3)
+            .reshape([256, 7, 7]);
+        let up = [(128, 1), (64, 2)].into_iter();
+        Recipe {
+            name: NAMES[1].into(),
+            generator: up
+                .fold(generator, |network, (channels, stride)| {
+                    let network = network.conv_transpose2d(channels, 5, stride).no_bias();
+                    network.batch_norm(0.99).leaky_relu(0.3)
+                })
+                .conv_transpose2d(1, 5, 2)
+                .no_bias()
+                .tanh(),
+            discriminator: Sequential::new("discriminator", [1, SIDE, SIDE])
+                .conv2d(64, 5, 2)
+                .leaky_relu(0.3)
+                .dropout(0.3)
+                .conv2d(128, 5, 2)
+                .leaky_relu(0.3)
+                .dropout(0.3)
+                .flatten()
+                .dense(1),
+            g_adam: adam,
+            d_adam: adam,
+            average: Some(10_000.),
+            ..Recipe::lean()
+        }
+    }
+
+    /// The compact convolutional GAN behind the published distances on MNIST: the networks of InfoGAN (Chen et al.
+    /// 2016, <https://arxiv.org/abs/1606.03657>), as Lucic et al. 2018 compare games on them
+    /// (<https://arxiv.org/abs/1711.10337>).
+    pub fn compact() -> Self {
+        let adam = AdamSettings {
+            learning_rate: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+        };
+        Recipe {
+            name: NAMES[2].into(),
+            discriminator: discriminator([64, 128], 1024),
+            g_adam: adam,
+            d_adam: adam,
+            average: Some(10_000.),
+            ..Recipe::lean()
+        }
+    }
+
+    /// The generator of [`Recipe::compact`] against a discriminator with half of its width: a step takes a bit more than
+    /// a third of the time, and larger ones do no harm. The best digits for the time that we know of, see
+    /// `bench/QUALITY.md`.
+    pub fn lean() -> Self {
+        let adam = AdamSettings {
+            learning_rate: 5e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+        };
+        let generator = Sequential::new("generator", [100]);
+        let generator = normalised(normalised(generator.dense(1024)).dense(128 * 7 * 7));
+        Recipe {
+            name: NAMES[3].into(),
+            seed: 1,
+            generator: normalised(generator.reshape([128, 7, 7]).conv_transpose2d(64, 4, 2))
+                .conv_transpose2d(1, 4, 2)
+                .tanh(),
+            discriminator: discriminator([32, 64], 512),
+            latent_dim: 100,
+            classes: None,
+            images: 20 * 60_000,
+            batch_size: 64,
+            loss: GanLoss::NonSaturating,
+            penalty: None,
+            real_target: 1.,
+            instance_noise: None,
+            d_steps: 1,
+            g_adam: adam,
+            d_adam: adam,
+            schedule: Schedule::Constant,
+            average: Some(50_000.),
+            tick: 200,
+            grid: 1_000,
+            checkpoint: 1_000,
+            keep: 3,
+        }
+    }
+
+    /// A recipe by its name: dense, dcgan, compact, lean, or one of them with -conditional behind it.
+    pub fn named(name: &str) -> Result<Self> {
+        let plain = name.strip_suffix(CONDITIONAL).unwrap_or(name);
+        let recipe = match plain {
+            "dense" => Recipe::dense(),
+            "dcgan" => Recipe::dcgan(),
+            "compact" => Recipe::compact(),
+            "lean" => Recipe::lean(),
+            _ => {
+                let names = NAMES.join(", ");
+                return Err(Error::Value(format!(
+                    "there is no recipe \"{name}\": {names}, or one of them with {CONDITIONAL} behind it"
+                )));
+            }
+        };
+        Ok(if plain == name {
+            recipe
+        } else {
+            recipe.conditional()
+        })
+    }
+}
+
+fn normalised(network: Sequential) -> Sequential {
+    network.no_bias().batch_norm(0.9).leaky_relu(0.2)
+}
+
+/// Two convolutions of these channels and a dense layer; as in Lucic et al., the first is not normalised.
+fn discriminator([first, second]: [usize; 2], units: usize) -> Sequential {
+    let network = Sequential::new("discriminator", [1, SIDE, SIDE]);
+    let network = network.conv2d(first, 4, 2).leaky_relu(0.2);
+    let network = normalised(network.conv2d(second, 4, 2)).flatten();
+    normalised(network.dense(units)).dense(1)
+}

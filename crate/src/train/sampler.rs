@@ -1,0 +1,126 @@
+//! Drawing from a generator: of a run that trains, or of one that has left its checkpoints.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::checkpoint;
+use crate::data::SIDE;
+use crate::nn::{Contents, Network, with_class};
+use crate::recipe::Recipe;
+use crate::rng::Rng;
+use crate::{Error, Result};
+
+/// Samples that are drawn in one go: bounds the memory of the layers in between.
+const CHUNK: usize = 500;
+
+/// A generator with what it takes to draw from it: how much noise, and which classes.
+///
+/// ```no_run
+/// use digit_gan::prelude::*;
+/// let sampler = Sampler::best("runs/compact-conditional")?;
+/// let digits = sampler.samples_of(&[2, 0, 2, 6], &Rng::seed(1))?; // (4, 1, 28, 28)
+/// # Ok::<(), digit_gan::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Sampler {
+    network: Network,
+    recipe: Recipe,
+}
+
+impl Sampler {
+    pub(super) fn new(network: Network, recipe: &Recipe) -> Self {
+        let recipe = recipe.clone();
+        Sampler { network, recipe }
+    }
+
+    /// The generator of a run's best checkpoint, [`Trainer::best`](super::Trainer::best): the moving average if the
+    /// recipe has one. The run may still be training, here or in another program.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no run or it has never been judged, [`Error::Format`] if the file is damaged.
+    pub fn best(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load(&checkpoint::best(folder.as_ref())?)
+    }
+
+    /// The same of the newest checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no run or it has no checkpoint yet, [`Error::Format`] if the file is damaged.
+    pub fn newest(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load(&checkpoint::last(folder.as_ref())?)
+    }
+
+    pub(super) fn load(path: &Path) -> Result<Self> {
+        let (_, recipe, file) = checkpoint::read(path)?;
+        Self::from_contents(path, &recipe, file)
+    }
+
+    pub(super) fn from_contents(path: &Path, recipe: &Recipe, mut file: Contents) -> Result<Self> {
+        // The seed of weights that the file replaces, and of dropout that drawing leaves out.
+        let network = recipe.generator.build(&Rng::seed(recipe.seed))?;
+        let prefix = match recipe.average {
+            Some(_) => checkpoint::AVERAGE,
+            None => checkpoint::GENERATOR,
+        };
+        network.take(&mut file, path, prefix)?;
+        Ok(Self::new(network, recipe))
+    }
+
+    /// The generator.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What it was trained by.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// `n` samples (n, 1, 28, 28), their classes in turn where there are any, of noise from `rng`.
+    pub fn samples(&self, n: usize, rng: &Rng) -> Result<Tensor> {
+        let labels = self.labels(n).unwrap_or_else(|| vec![0; n]);
+        self.draw(&labels, rng)
+    }
+
+    /// The classes that [`Sampler::samples`] asks for; none if the recipe has none.
+    pub fn labels(&self, n: usize) -> Option<Vec<u32>> {
+        let in_turn = |classes| (0..n).map(|i| (i % classes) as u32).collect();
+        self.recipe.classes.map(in_turn)
+    }
+
+    /// A sample (n, 1, 28, 28) for each of these digits. Errors if the recipe is not class-conditional.
+    pub fn samples_of(&self, digits: &[u32], rng: &Rng) -> Result<Tensor> {
+        if self.recipe.classes.is_none() {
+            return Err(Error::Value(format!(
+                "the recipe {} draws digits as they come: train {0}-conditional to ask for one",
+                self.recipe.name
+            )));
+        }
+        self.draw(digits, rng)
+    }
+
+    /// All noise is drawn at once: the samples do not depend on [`CHUNK`].
+    fn draw(&self, labels: &[u32], rng: &Rng) -> Result<Tensor> {
+        let noise = rng.normal((labels.len(), self.recipe.latent_dim))?;
+        let mut samples = Vec::new();
+        for (i, labels) in labels.chunks(CHUNK).enumerate() {
+            let noise = noise.narrow(0, i * CHUNK, labels.len())?;
+            let labels = Tensor::new(labels, &Device::Cpu)?;
+            let input = input(&self.recipe, &noise, &labels)?;
+            samples.push(self.network.eval(&input)?);
+        }
+        match samples.is_empty() {
+            true => Ok(noise.reshape((0, 1, SIDE, SIDE))?),
+            false => Ok(Tensor::cat(&samples, 0)?),
+        }
+    }
+}
+
+/// The generator's input from noise (batch, latent) and, where there are classes, labels (batch,).
+pub(super) fn input(recipe: &Recipe, noise: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    match recipe.classes {
+        Some(classes) => with_class(noise, labels, classes),
+        None => Ok(noise.clone()),
+    }
+}
