@@ -339,6 +339,10 @@ fn bad_input_is_named() {
             message(Features::new(vec![0., f32::NAN], 1, vec![])),
             "image 1 has a value that is not finite",
         ),
+        (
+            message(Features::new(vec![0., f32::INFINITY], 1, vec![])),
+            "image 1 has a value that is not finite",
+        ),
         (message(Features::pixels(&images)), "image 0"),
         (
             message(Features::pixels(&zeros(&[2, 28, 28]))),
