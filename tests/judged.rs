@@ -217,7 +217,7 @@ fn the_best_checkpoint_stays_and_draws_what_was_judged() -> Result<()> {
     assert_eq!(distance(&samples)?, frechet);
     let weights = |network: &Network| network.variable().to_vec1::<f32>();
     assert_eq!(
-        weights(&Sampler::best(&run)?.network())?,
+        weights(Sampler::best(&run)?.network())?,
         weights(sampler.network())?
     );
 
