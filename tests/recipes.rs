@@ -5,7 +5,7 @@ use digit_gan::prelude::*;
 use digit_gan::recipe::{AdamSettings, InstanceNoise};
 use digit_gan::{Error, Result};
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "dense",
     "dcgan",
     "compact",
