@@ -57,15 +57,14 @@ PASSES = {
             "as it is: rate 5e-4, average 50,000": [],
             "rate 2e-4, average 10,000 (Lucic et al.'s rate)": [*rates(2e-4), "average=10000"],
             "average 10,000": ["average=10000"],
-            "rate 1e-3": rates(1e-3),
             "rate falls along a cosine": [COSINE],
             "hinge": ["loss=hinge"],
             "no batch norm in D, R1 0.1": without_norm('{"r1":{"gamma":0.1}}'),
         },
     ),
     "compact": ("compact", 180_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
-    "lean, longer": ("lean", 600_000, {"as it is": []}),
-    "conditional": ("lean-conditional", 600_000, {"as it is": []}),
+    "lean, longer": ("lean", 450_000, {"as it is": []}),
+    "conditional": ("lean-conditional", 300_000, {"as it is": []}),
 }
 
 
