@@ -3,6 +3,7 @@
 //! A digit flows through the crate in this order, and no module knows a later one:
 //! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`], [`penalty`] → [`optim`] →
 //! [`recipe`] (all that decides a run) → [`train`] (carries it out, remembers) → [`display`] (how a cell shows a value).
+//! [`latent`] finds its way about the noise of a finished generator.
 //! [`plot`] makes figures, of runs for [`train`]'s folders too, so those two know each other.
 //! [`rng`] is the one source of randomness for all of them; `ops` makes the layers fast on a CPU.
 //!
@@ -13,6 +14,7 @@ pub mod device;
 pub mod display;
 mod error;
 pub mod files;
+pub mod latent;
 pub mod loss;
 pub mod nn;
 mod ops;
@@ -32,6 +34,7 @@ pub mod prelude {
     pub use crate::data::{Digits, Split};
     pub use crate::device::BestDevice;
     pub use crate::display::setup;
+    pub use crate::latent;
     pub use crate::loss::{GanLoss, bce};
     pub use crate::nn::{Network, Sequential, of_class, with_class};
     pub use crate::optim::{Adam, MovingAverage, Schedule};

@@ -13,6 +13,7 @@ mod axes;
 mod canvas;
 mod curves;
 mod digit;
+mod explorer;
 mod figure;
 mod gif;
 mod grid;
@@ -21,7 +22,8 @@ mod samples;
 
 pub use curves::loss_curves;
 pub use digit::large_digit;
+pub use explorer::{Axis, Explorer, explorer};
 pub use figure::{Figure, Format};
-pub use gif::training_gif;
+pub use gif::{training_gif, walk_gif};
 pub use grid::{data_grid, epoch_grids, sample_grid};
 pub use runs::compare_runs;
