@@ -120,7 +120,7 @@ pub fn explorer(samples: &Tensor, axes: [Axis; 3]) -> Result<Explorer> {
     // Twice as wide as high, about.
     let columns = (2. * (sizes[0] * sizes[1]) as f64 / sizes[2] as f64).sqrt();
     let sheet = Sheet {
-        columns: (columns.round() as usize).clamp(1, sizes[0]),
+        columns: (columns.ceil() as usize).clamp(1, sizes[0]),
         axes,
         side: SIDE,
         cell: CELL,
@@ -150,10 +150,13 @@ impl Sheet {
             }
         }
         let [first, second, third] = self.axes.each_ref().map(Axis::words);
-        canvas.into_png(format!(
+        let picture = canvas.into_png(format!(
             "{} generated digits. A block each: {first}. In a block downwards: {second}; to the right: {third}.",
             digits.len()
-        ))
+        ))?;
+        // As wide as the page allows: its digits are small.
+        let (bytes, alt) = (picture.bytes().to_vec(), picture.alt().to_string());
+        Ok(Figure::new(bytes, picture.format(), alt, width as u32))
     }
 }
 
