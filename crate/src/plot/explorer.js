@@ -19,6 +19,7 @@ for (const figure of document.querySelectorAll("figure.digit-gan-explorer:not([d
     const slider = element("input", "width: 100%; margin: 0");
     Object.assign(slider, { type: "range", min: 0, max: axis.stops.length - 1, step: 1 });
     slider.value = axis.stops.length >> 1;
+    slider.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves the arrow keys to it
     slider.addEventListener("input", () => show());
     return slider;
   });
@@ -31,7 +32,6 @@ for (const figure of document.querySelectorAll("figure.digit-gan-explorer:not([d
     return row;
   });
   const controls = element("div", "flex: 1 1 16em; max-width: 28em", ...rows);
-  controls.dataset.lmSuppressShortcuts = "true"; // JupyterLab leaves arrow keys to the sliders
 
   const summary = element("summary", "cursor: pointer", "all at once");
   const all = element("details", "margin-top: 0.8em", summary);
