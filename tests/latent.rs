@@ -521,7 +521,7 @@ fn explorer_of(digits: &Digits, sizes: [i32; 3]) -> Explorer {
         Axis::new("slant", (0..down).map(|i| 0.5 * f64::from(i))),
         Axis::new("weight", (0..across).map(|i| i - 1)),
     ];
-    plot::explorer(&samples(digits), axes).unwrap()
+    plot::explorer(&samples(digits), &axes).unwrap()
 }
 
 #[test]
@@ -559,7 +559,7 @@ fn an_explorer_is_one_piece_of_html() {
     let digits = Digits::builtin(4, &Rng::seed(1));
     let name = |text: &str| Axis::new(text, [0, 1]);
     let axes = [name("a \"b\" <c> & d"), name("e"), Axis::new("f", ["only"])];
-    let html = plot::explorer(&samples(&digits), axes).unwrap().html();
+    let html = plot::explorer(&samples(&digits), &axes).unwrap().html();
     assert!(html.starts_with("<figure") && html.ends_with("</script>"));
     assert!(
         !html.contains("http") && !html.contains("<c>"),
@@ -601,7 +601,7 @@ fn an_explorer_says_what_it_takes() {
     let says = |sizes: [usize; 3]| {
         message(plot::explorer(
             &samples,
-            sizes.map(|n| Axis::new("axis", 0..n)),
+            &sizes.map(|n| Axis::new("axis", 0..n)),
         ))
     };
     assert!(says([2, 2, 2]).contains("2 x 2 x 2 stops take a sample for each place, got 6"));
@@ -611,13 +611,13 @@ fn an_explorer_says_what_it_takes() {
     assert!(
         message(plot::explorer(
             &flat,
-            [6, 1, 1].map(|n: i32| Axis::new("axis", 0..n))
+            &[6, 1, 1].map(|n: i32| Axis::new("axis", 0..n))
         ))
         .contains("(n, 1, 28, 28)")
     );
     let many = Tensor::zeros((12_001, 1, 28, 28), DType::F32, &Device::Cpu).unwrap();
     let axes = [12_001, 1, 1].map(|n: i32| Axis::new("axis", 0..n));
-    assert!(message(plot::explorer(&many, axes)).contains("12001 digits are more"));
+    assert!(message(plot::explorer(&many, &axes)).contains("12001 digits are more"));
 }
 
 #[test]

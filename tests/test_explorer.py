@@ -20,7 +20,7 @@ for i in 0..60 {
 }
 let samples = Tensor::from_vec(values, (60, 1, 28, 28), &Device::Cpu)?;
 let axes = [plot::Axis::new("digit", [7, 8, 9]), plot::Axis::new("slant", 0..4), plot::Axis::new("weight", -2..=2)];
-plot::explorer(&samples, axes)?
+plot::explorer(&samples, &axes)?
 """
 
 
@@ -130,7 +130,7 @@ def test_without_scripts_the_picture_stays(html, browser, tmp_path):
 
 def test_in_a_page_of_its_own(kernel, html, browser, tmp_path):
     path = tmp_path / "explorer.html"
-    kernel.run(f'plot::explorer(&samples, [2usize, 3, 10].map(|n| plot::Axis::new("axis", 0..n)))?.save("{path}")?;').text()
+    kernel.run(f'plot::explorer(&samples, &[2usize, 3, 10].map(|n| plot::Axis::new("axis", 0..n)))?.save("{path}")?;').text()
     failures = []
     page = opened(browser.new_context(), path.as_uri(), failures)
     page.get_by_role("slider").nth(2).fill("9")

@@ -82,7 +82,7 @@ struct Sheet {
 /// use digit_gan::{plot::{self, Axis}, rng::Rng};
 /// let samples = Rng::seed(1).uniform((2 * 3 * 3, 1, 28, 28), -1., 1.)?;
 /// let axes = [Axis::new("digit", [3, 8]), Axis::new("slant", -1..=1), Axis::new("weight", -1..=1)];
-/// let explorer = plot::explorer(&samples, axes)?;
+/// let explorer = plot::explorer(&samples, &axes)?;
 /// assert!(explorer.html().starts_with("<figure"));
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
@@ -90,7 +90,7 @@ struct Sheet {
 /// # Errors
 /// [`Error::Shape`] unless there is a sample for each place, [`Error::Value`] for non-finite samples, an axis without
 /// stops or more than 12,000 digits.
-pub fn explorer(samples: &Tensor, axes: [Axis; 3]) -> Result<Explorer> {
+pub fn explorer(samples: &Tensor, axes: &[Axis; 3]) -> Result<Explorer> {
     if let Some(empty) = axes.iter().find(|axis| axis.is_empty()) {
         return Err(Error::Value(format!(
             "explorer: the axis {} has no stops; give it one at least",
@@ -121,7 +121,7 @@ pub fn explorer(samples: &Tensor, axes: [Axis; 3]) -> Result<Explorer> {
     let columns = (2. * (sizes[0] * sizes[1]) as f64 / sizes[2] as f64).sqrt();
     let sheet = Sheet {
         columns: (columns.ceil() as usize).clamp(1, sizes[0]),
-        axes,
+        axes: axes.clone(),
         side: SIDE,
         cell: CELL,
         space: SPACE,
