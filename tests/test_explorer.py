@@ -13,20 +13,20 @@ from test_lab import BROWSER, FLAGS, serving
 
 SIZES = (3, 4, 5)
 # The digit at (class, down, across) is black but for one pixel, at row `down` and column `across`, of a grey of its class.
-EXPLORER = """
+SAMPLES = """
 let mut values = vec![-1f32; 60 * 784];
 for i in 0..60 {
     values[784 * i + 28 * (i / 5 % 4) + i % 5] = (i / 20 + 1) as f32 / 1.5 - 1.0;
 }
 let samples = Tensor::from_vec(values, (60, 1, 28, 28), &Device::Cpu)?;
 let axes = [plot::Axis::new("digit", [7, 8, 9]), plot::Axis::new("slant", 0..4), plot::Axis::new("weight", -2..=2)];
-plot::explorer(&samples, &axes)?
 """
 
 
 @pytest.fixture(scope="module")
 def html(kernel) -> str:
-    shown = kernel.run(EXPLORER)
+    kernel.run(SAMPLES).text()
+    shown = kernel.run("plot::explorer(&samples, &axes)?")
     assert not shown.text()
     return shown.data["text/html"]
 

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// [`Error::Shape`] for another shape, [`Error::Value`] for noise that is not finite or a threshold that is not positive.
 pub fn truncate(noise: &Tensor, threshold: f64, rng: &Rng) -> Result<Tensor> {
     // Below, single precision has no number left between the bounds.
-    if !(threshold >= f64::from(f32::MIN_POSITIVE)) {
+    if threshold.is_nan() || threshold < f64::from(f32::MIN_POSITIVE) {
         return Err(Error::Value(format!(
             "truncate: the threshold is {threshold}, expected a positive number: 2 cuts off 5% of the values, 0.5 cuts 62%"
         )));
