@@ -1,5 +1,6 @@
 """The first notebook in JupyterLab, in a browser: run all cells, and see the summary table and a figure."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -28,21 +30,28 @@ def lab(tmp_path):
         cell.source = cell.source.replace('"../crate"', '"../../crate"')
         cell.get("outputs", []).clear()
     nbformat.write(notebook, folder / NOTEBOOK.name)
+    with serving(folder, tmp_path) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(folder: Path, home: Path):
+    """JupyterLab on a folder, with settings of its own in `home`; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path), "DIGIT_GAN_EPOCHS": "1"}
+    settings = {"HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "DIGIT_GAN_EPOCHS": "1"}
     settings |= {"CARGO_HOME": os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))}
     settings |= {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup"))}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", str(folder)]
     command += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.news_url=", "--ServerApp.port_retries=0"]
-    with open(tmp_path / "lab.log", "w") as log:
+    with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:
-        yield wait_for(f"http://127.0.0.1:{port}", server, tmp_path / "lab.log")
+        yield wait_for(f"http://127.0.0.1:{port}", server, home / "lab.log")
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)
 
 
 def wait_for(address: str, server, log) -> str:

@@ -3,17 +3,21 @@
 //! evcxr calls `evcxr_display` on the last expression of a cell, and reads marked blocks from stdout. A cell
 //! keeps one block of each MIME type, so a figure is one block; blocks of two types are alternatives.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::utils::get_num_threads;
 
+use crate::files::write_atomically;
 use crate::metrics::{Comparison, Report};
 use crate::nn::Summary;
-use crate::plot::{Figure, Format};
+use crate::plot::{Explorer, Figure, Format};
 use crate::train::Status;
+use crate::{Error, Result};
 
 /// What a notebook runs on, with a hint where the kernel compiles for less than full speed.
 ///
@@ -90,6 +94,46 @@ impl Figure {
     }
 
     /// Shows the picture.
+    pub fn evcxr_display(&self) {
+        show(&[("text/html", &self.html())]);
+    }
+}
+
+impl Explorer {
+    /// A picture with its words, and the script that puts sliders in its place.
+    pub fn html(&self) -> String {
+        format!(
+            "<figure class=\"digit-gan-explorer\" style=\"margin: 0\" data-sheet=\"{}\">{}\
+             <figcaption>{}</figcaption></figure>\n<script>\n{}</script>",
+            escape(&self.sheet()),
+            self.picture().html(),
+            escape(self.picture().alt()),
+            include_str!("plot/explorer.js"),
+        )
+    }
+
+    /// Writes a page that needs nothing else, to be opened in any browser.
+    ///
+    /// # Errors
+    /// [`Error::Value`] unless the file is named .html, [`Error::Io`] when it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let is_html = |extension: &OsStr| extension.eq_ignore_ascii_case("html");
+        if !path.extension().is_some_and(is_html) {
+            return Err(Error::Value(format!(
+                "{}: an explorer is saved as a page; name the file with the extension .html",
+                path.display()
+            )));
+        }
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Generated digits</title>\n\
+             <body style=\"font-family: sans-serif; margin: 2em\">\n{}\n",
+            self.html()
+        );
+        write_atomically(path, |file| file.write_all(page.as_bytes()))
+    }
+
+    /// Shows the sliders, or the picture where scripts don't run.
     pub fn evcxr_display(&self) {
         show(&[("text/html", &self.html())]);
     }

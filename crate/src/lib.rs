@@ -3,8 +3,8 @@
 //! A digit flows through the crate in this order, and no module knows a later one:
 //! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`], [`penalty`] → [`optim`] →
 //! [`recipe`] (all that decides a run) → [`train`] (carries it out, remembers) → [`display`] (how a cell shows a value).
-//! [`plot`] makes figures, of runs for [`train`]'s folders too, so those two know each other. [`metrics`] measures what
-//! a generator draws.
+//! [`metrics`] measures what a generator draws, [`latent`] finds its way about its noise.
+//! [`plot`] makes figures, of runs for [`train`]'s folders too, so those two know each other.
 //! [`rng`] is the one source of randomness for all of them; `ops` makes the layers fast on a CPU.
 //!
 //! Cells reach candle through this crate ([`candle`], [`candle_nn`]), so that all of them share one copy.
@@ -14,6 +14,7 @@ pub mod device;
 pub mod display;
 mod error;
 pub mod files;
+pub mod latent;
 pub mod loss;
 pub mod metrics;
 pub mod nn;
@@ -34,6 +35,7 @@ pub mod prelude {
     pub use crate::data::{Digits, Split};
     pub use crate::device::BestDevice;
     pub use crate::display::setup;
+    pub use crate::latent;
     pub use crate::loss::{GanLoss, bce};
     pub use crate::metrics::{Evaluation, Judge, Report};
     pub use crate::nn::{Network, Sequential, of_class, with_class};

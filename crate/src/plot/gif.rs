@@ -1,13 +1,14 @@
-//! The training as an animation.
+//! Animations: of the training, and of a walk through the latent space.
 
 use std::borrow::Cow;
 
 use ::gif::{Encoder, EncodingError, Frame, Repeat};
+use candle_core::Tensor;
 use plotters::style::RGBColor;
 
 use super::canvas::{Canvas, font};
 use super::grid::Grid;
-use super::samples::{columns_for, grey_snapshots};
+use super::samples::{Grey, columns_for, grey, grey_snapshots};
 use super::{Figure, Format};
 use crate::train::Snapshot;
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ const ZOOM: u32 = 2;
 /// The whole run plays in about this many hundredths of a second.
 const RUN: usize = 900;
 const LAST_FRAME: u16 = 250;
+/// A frame of a walk: fast enough for the eye to see one digit change instead of many.
+const WALK_FRAME: u16 = 8;
 
 /// One frame per snapshot, with its epoch under the grid; the last is held, then it starts again.
 ///
@@ -31,32 +34,99 @@ const LAST_FRAME: u16 = 250;
 /// high; [`Error::Shape`] for samples that are not (n, 1, 28, 28), or more of them in one snapshot than in
 /// another.
 pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
-    let frames = grey_snapshots(snapshots, "training_gif")?;
-    let count = frames[0].1.len();
-    let columns = columns_for(columns, count, "training_gif")?;
+    let epochs = grey_snapshots(snapshots, "training_gif")?;
+    let (first, last) = (epochs[0].0, epochs[epochs.len() - 1].0);
+    let delay = (RUN / epochs.len()).clamp(8, 50) as u16;
+    let mut frames: Vec<Shown> = epochs
+        .into_iter()
+        .map(|(epoch, digits)| Shown {
+            digits,
+            caption: Some(format!("epoch {epoch}")),
+            delay,
+        })
+        .collect();
+    if let Some(end) = frames.last_mut() {
+        end.delay = LAST_FRAME;
+    }
+    animation(&frames, columns, "training_gif", |digits| {
+        format!("Animation: {digits} from the same noise, epoch {first} to {last}.")
+    })
+}
+
+/// A walk through the latent space, a tensor (n, 1, 28, 28) of generated digits a frame, without a stop: end it where it
+/// began, and it goes round.
+///
+/// # Errors
+/// Those of [`training_gif`].
+pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
+    let mut shown: Vec<Shown> = Vec::with_capacity(frames.len());
+    for (i, samples) in frames.iter().enumerate() {
+        let digits = grey(samples, "walk_gif")?;
+        if let Some(first) = shown.first()
+            && digits.len() != first.digits.len()
+        {
+            return Err(Error::Shape(format!(
+                "walk_gif: frame {i} has {} digits, frame 0 has {}; take as many steps for each of them",
+                digits.len(),
+                first.digits.len()
+            )));
+        }
+        shown.push(Shown {
+            digits,
+            caption: None,
+            delay: WALK_FRAME,
+        });
+    }
+    if shown.is_empty() {
+        return Err(Error::Value(
+            "walk_gif: no frames; draw the digits at every step of the walk".into(),
+        ));
+    }
+    animation(&shown, columns, "walk_gif", |digits| {
+        let steps = frames.len();
+        format!("Animation: {digits} change in {steps} steps through the latent space.")
+    })
+}
+
+/// A frame of an animation, shown for so many hundredths of a second.
+struct Shown {
+    digits: Vec<Grey>,
+    caption: Option<String>,
+    delay: u16,
+}
+
+/// At least one frame, all of as many digits. The words are made from those for the grid.
+fn animation(
+    frames: &[Shown],
+    columns: usize,
+    caller: &str,
+    words: impl FnOnce(&str) -> String,
+) -> Result<Figure> {
+    let count = frames[0].digits.len();
+    let columns = columns_for(columns, count, caller)?;
     let grid = Grid::new(count, columns).with_scale(1);
-    let (width, height) = (grid.width(), grid.height() + CAPTION);
+    let under = frames[0].caption.as_ref().map_or(0, |_| CAPTION);
+    let (width, height) = (grid.width(), grid.height() + under);
     let (Ok(gif_width), Ok(gif_height)) = (u16::try_from(width), u16::try_from(height)) else {
         return Err(Error::Value(format!(
-            "training_gif: {width} x {height} pixels are more than a GIF can hold; show fewer digits"
+            "{caller}: {width} x {height} pixels are more than a GIF can hold; show fewer digits"
         )));
     };
 
     let mut bytes = Vec::new();
     let mut encoder = encoded(Encoder::new(&mut bytes, gif_width, gif_height, &palette()))?;
     encoded(encoder.set_repeat(Repeat::Infinite))?;
-    let delay = (RUN / frames.len()).clamp(8, 50) as u16;
     let mut shown = Vec::new();
-    for (i, (epoch, digits)) in frames.iter().enumerate() {
+    for frame in frames {
         let mut canvas = Canvas::new(width, grid.height(), 0);
-        grid.draw(&mut canvas, 0, 0, digits);
-        let line = caption(width, &format!("epoch {epoch}"))?;
+        grid.draw(&mut canvas, 0, 0, &frame.digits);
+        let line = frame.caption.as_ref().map(|text| caption(width, text));
+        let line = line.transpose()?.unwrap_or_default();
         let pixels: Vec<u8> = canvas.grey().chain(line).map(palette_index).collect();
-        let is_last = i + 1 == frames.len();
         encoded(encoder.write_frame(&Frame {
             width: gif_width,
             height: gif_height,
-            delay: if is_last { LAST_FRAME } else { delay },
+            delay: frame.delay,
             transparent: Some(UNCHANGED),
             buffer: Cow::Owned(changes(&shown, &pixels)),
             ..Frame::default()
@@ -64,12 +134,8 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
         shown = pixels;
     }
     drop(encoder); // writes the trailer
-    let (first, last) = (frames[0].0, frames[frames.len() - 1].0);
-    let alt = format!(
-        "Animation: {count} generated digits {} from the same noise, epoch {first} to {last}.",
-        grid.words()
-    );
-    Ok(Figure::new(bytes, Format::Gif, alt, ZOOM * width))
+    let words = words(&format!("{count} generated digits {}", grid.words()));
+    Ok(Figure::new(bytes, Format::Gif, words, ZOOM * width))
 }
 
 fn palette() -> Vec<u8> {

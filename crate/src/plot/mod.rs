@@ -14,6 +14,7 @@ mod canvas;
 mod curves;
 mod digit;
 mod distance;
+mod explorer;
 mod figure;
 mod gif;
 mod grid;
@@ -24,8 +25,9 @@ mod samples;
 
 pub use curves::loss_curves;
 pub use digit::large_digit;
+pub use explorer::{Axis, Explorer, explorer};
 pub use figure::{Figure, Format};
-pub use gif::training_gif;
+pub use gif::{training_gif, walk_gif};
 pub use grid::{data_grid, epoch_grids, sample_grid};
 pub use histogram::class_histogram;
 pub use neighbours::nearest_neighbours;
