@@ -5,7 +5,7 @@ VENV_PYTHON = .venv/bin/python
 # Notebooks run in their own folder, so a relative MNIST_DIR has to become absolute first.
 ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exit 1; export MNIST_DIR; fi;
 
-.PHONY: notebooks lab mnist test bench bench-kernel setup setup-tests clean
+.PHONY: notebooks lab mnist test bench quality bench-kernel setup setup-tests clean
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=2 shortens it."
@@ -28,6 +28,9 @@ test: setup-tests  ## all tests
 
 bench:  ## a training step against PyTorch, Keras, burn and candle-nn; BENCH="--quick" for minutes instead of hours
 	@$(PYTHON) bench/bench.py $(BENCH)
+
+quality:  ## trials of recipes, three seeds each, into bench/QUALITY.md; hours
+	@$(ENV) $(PYTHON) bench/quality.py $(QUALITY)
 
 bench-kernel: setup-tests  ## what the kernel costs; COLD=--cold builds its dependencies anew as well
 	@$(VENV_PYTHON) tests/bench_kernel.py $(COLD)

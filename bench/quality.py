@@ -52,17 +52,16 @@ PASSES = {
     ),
     "lean": (
         "lean",
-        180_000,
+        150_000,
         {
             "as it is: rate 5e-4, average 50,000": [],
             "rate 2e-4, average 10,000 (Lucic et al.'s rate)": [*rates(2e-4), "average=10000"],
-            "average 10,000": ["average=10000"],
             "rate falls along a cosine": [COSINE],
             "hinge": ["loss=hinge"],
             "no batch norm in D, R1 0.1": without_norm('{"r1":{"gamma":0.1}}'),
         },
     ),
-    "compact": ("compact", 180_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
+    "compact": ("compact", 150_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
     "lean, longer": ("lean", 450_000, {"as it is": []}),
     "conditional": ("lean-conditional", 300_000, {"as it is": []}),
 }
@@ -108,14 +107,29 @@ def table() -> str:
     return "\n".join(text) + "\n"
 
 
+INTRO = """# What was tried
+
+Written by [quality.py](quality.py) (`make quality`): the Fréchet distance of 10,000 samples to MNIST's test digits, in the
+features of the crate's judge, after so many images; less is better, and 10,000 real training digits are at {floor:.2f}.
+Three seeds each, the best on top. A variant differs from the recipe in what its name says and in nothing else.
+"""
+
+
+def write() -> None:
+    stats = next(RUNS.glob("*/stats.jsonl")).read_text().splitlines()[-1]
+    text = INTRO.format(floor=json.loads(stats)["frechet_floor"]) + table()
+    (ROOT / "bench" / "QUALITY.md").write_text(text)
+    print(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pass", dest="passes", choices=PASSES, action="append", help="only this one")
-    parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    parser.add_argument("--table", action="store_true", help="write what was trained before, train nothing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
     if options.table:
-        print(table())
+        write()
         return
     subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "train"], cwd=ROOT, check=True)
     jobs = [
@@ -127,7 +141,7 @@ def main() -> None:
     ]
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(lambda job: train(*job), jobs))
-    print(table())
+    write()
 
 
 if __name__ == "__main__":
