@@ -5,16 +5,14 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::copies::nearest_in_pixels;
+use super::features::shuffled;
 use super::{
     Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, asked_right,
     kernel_distance, nearest,
 };
 use crate::data::Digits;
-use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// The seed of the choice of training digits for the floor.
-const SEED: u64 = 0;
 /// Samples looked up among all training digits: a median needs no more.
 const LOOKED_UP: usize = 2000;
 
@@ -55,10 +53,10 @@ impl Evaluation {
         }
         let (seen, real) = (judge.features_of(train)?, judge.features_of(test)?);
         let reference = Reference::of(&real)?;
-        let spread = spread(test.len());
-        let pixels = Features::pixels(&test.tensors(&spread)?.0)?;
-        let held_out = find(train, &seen, &real.select(&spread), &pixels)?;
-        let chosen = &Rng::seed(SEED).permutation(train.len())[..samples];
+        let some_real = some(test.len());
+        let pixels = Features::pixels(&test.tensors(&some_real)?.0)?;
+        let held_out = find(train, &seen, &real.select(&some_real), &pixels)?;
+        let chosen = &shuffled(train.len())[..samples];
         let labels: Vec<u32> = chosen.iter().map(|&i| train.label(i).into()).collect();
         let chosen = seen.select(chosen);
         let mut floor = reference.measure("real digits", &chosen, [&held_out; 2])?;
@@ -99,8 +97,8 @@ impl Evaluation {
         let asked_right = labels
             .map(|labels| asked_right(&seen, labels))
             .transpose()?;
-        let spread = spread(pixels.len());
-        let (few, pixels) = (seen.select(&spread), pixels.select(&spread));
+        let some = some(pixels.len());
+        let (few, pixels) = (seen.select(&some), pixels.select(&some));
         let found = find(&self.train, &self.seen, &few, &pixels)?;
         let report = self
             .reference
@@ -170,10 +168,11 @@ impl Reference {
     }
 }
 
-/// Up to [`LOOKED_UP`] of so many images, evenly spread: they may be sorted by digit.
-fn spread(count: usize) -> Vec<usize> {
-    let few = count.min(LOOKED_UP);
-    (0..few).map(|i| i * count / few).collect()
+/// Up to [`LOOKED_UP`] of so many images.
+fn some(count: usize) -> Vec<usize> {
+    let mut chosen = shuffled(count);
+    chosen.truncate(LOOKED_UP);
+    chosen
 }
 
 fn find(

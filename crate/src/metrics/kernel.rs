@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::Features;
 use super::features::{at_least, same_dim};
 use crate::Result;
+use crate::rng::Rng;
 
 /// Images of each set that are compared with one another: the distance of all 10,000 would take 100 times as long
 /// and leave no blocks to tell the error from.
@@ -36,10 +37,14 @@ pub fn kernel_distance(samples: &Features, reference: &Features) -> Result<Kerne
     at_least(2 * BLOCKS, count, "kernel distance")?;
     let size = BLOCK.min(count / BLOCKS);
     let blocks = count / size;
+    // One order for both would be a bias: where digits come in turn, their blocks would hold the same kinds.
+    let rng = Rng::seed(0);
+    let orders = [samples, reference].map(|features| rng.permutation(features.len()));
     let distances = (0..blocks).into_par_iter().map(|block| {
-        let x = every(samples, samples.len() / size, block, size);
-        let y = every(reference, reference.len() / size, block, size);
-        unbiased(&x, &y)
+        let [x, y] = orders
+            .each_ref()
+            .map(|order| &order[block * size..][..size]);
+        unbiased(&columns(samples, x), &columns(reference, y))
     });
     let distances: Vec<f64> = distances.collect();
     let mean = distances.iter().sum::<f64>() / blocks as f64;
@@ -51,11 +56,10 @@ pub fn kernel_distance(samples: &Features, reference: &Features) -> Result<Kerne
     })
 }
 
-/// `size` rows, one in `step` from the `first` on, as columns: digits of a data set come in no random order, the first
-/// half of MNIST's test set is the easier one.
-fn every(features: &Features, step: usize, first: usize, size: usize) -> DMatrix<f64> {
-    let rows = (0..size).flat_map(|i| features.row(first + i * step));
-    DMatrix::from_iterator(features.dim(), size, rows.map(|&x| f64::from(x)))
+/// The features of these images, a column each.
+fn columns(features: &Features, images: &[usize]) -> DMatrix<f64> {
+    let rows = images.iter().flat_map(|&i| features.row(i));
+    DMatrix::from_iterator(features.dim(), images.len(), rows.map(|&x| f64::from(x)))
 }
 
 /// Of as many x as y: a pair of one and the same image is left out of the means within a set.
