@@ -61,9 +61,7 @@ PASSES = {
             "no batch norm in D, R1 0.1": without_norm('{"r1":{"gamma":0.1}}'),
         },
     ),
-    "compact": ("compact", 150_000, {"with lean's settings": [*rates(5e-4), "average=50000"]}),
-    "lean, longer": ("lean", 450_000, {"as it is": []}),
-    "conditional": ("lean-conditional", 300_000, {"as it is": []}),
+    "lean, longer": ("lean", 720_000, {"as it is": []}),
 }
 
 

@@ -1,5 +1,8 @@
 //! Generators of known faults, each told apart by the metric made for it; the table that shows it.
 
+#[path = "values.rs"]
+mod values;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -7,7 +10,7 @@ use std::sync::OnceLock;
 use digit_gan::data::PIXELS;
 use digit_gan::metrics::{Features, kernel_distance, nearest};
 use digit_gan::prelude::*;
-use digit_gan::{Error, Result};
+use values::message;
 
 const SAMPLES: usize = 1000;
 
@@ -332,14 +335,6 @@ fn an_evaluation_refuses_what_it_cannot_measure() {
         said.contains("one and real digits come from different evaluations"),
         "{said}"
     );
-}
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error @ (Error::Shape(_) | Error::Value(_))) => error.to_string(),
-        Err(error) => panic!("another kind: {error}"),
-    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The game between the networks: losses against PyTorch, class-conditional networks, noise on images.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::Result;
 use digit_gan::candle::{DType, Device, Tensor, Var};
 use digit_gan::loss::GanLoss;
@@ -7,6 +10,7 @@ use digit_gan::nn::{Sequential, of_class, with_class};
 use digit_gan::optim::Adam;
 use digit_gan::penalty::instance_noise;
 use digit_gan::rng::Rng;
+use values::message;
 
 const LOSSES: [GanLoss; 6] = [
     GanLoss::NonSaturating,
@@ -16,13 +20,6 @@ const LOSSES: [GanLoss; 6] = [
     GanLoss::Wasserstein,
     GanLoss::Relativistic,
 ];
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error) => error.to_string(),
-    }
-}
 
 fn logits<const N: usize>(values: [f32; N]) -> Result<Var> {
     Ok(Var::from_tensor(

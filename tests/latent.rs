@@ -1,6 +1,9 @@
 //! Ways through the latent space, directions in it, and the way back; numbers against latent.py, gradients against finite
 //! differences.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::candle::{DType, Device, Tensor, Var};
 use digit_gan::latent::{Directions, directions, project, slerp, truncate};
 use digit_gan::nn::{Network, Sequential, with_class};
@@ -8,17 +11,7 @@ use digit_gan::plot::{self, Axis, Explorer, Figure, Format};
 use digit_gan::recipe::Recipe;
 use digit_gan::rng::Rng;
 use digit_gan::{Result, data::Digits};
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error) => error.to_string(),
-    }
-}
+use values::{message, values};
 
 /// scale * sin(2.1 i + 0.013 i² + salt): values that every language computes alike.
 fn wave(shape: &[usize], salt: f64, scale: f64) -> Tensor {

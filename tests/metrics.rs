@@ -1,11 +1,14 @@
 //! Metrics against scipy and scikit-learn (tests/metrics.py), closed forms, and what they must tell apart.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::metrics::{
     Classes, Copies, Features, Gaussian, Neighbourhoods, Overlap, asked_right, kernel_distance,
     nearest,
 };
 use digit_gan::prelude::*;
-use digit_gan::{Error, Result};
+use values::message;
 
 // ---------------------------------------------------------------- literals of tests/metrics.py
 
@@ -325,14 +328,6 @@ fn metrics_do_not_depend_on_the_number_of_threads() {
 }
 
 // ---------------------------------------------------------------- refusals
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error @ (Error::Shape(_) | Error::Value(_))) => error.to_string(),
-        Err(error) => panic!("another kind: {error}"),
-    }
-}
 
 #[test]
 fn bad_input_is_named() {

@@ -1,6 +1,9 @@
 //! Networks, losses and the optimizer against independent references: candle-nn's layers, finite differences,
 //! and numbers worked out elsewhere.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::candle::backprop::GradStore;
 use digit_gan::candle::{DType, Device, ModuleT, Result as CandleResult, Tensor, Var};
 use digit_gan::candle_nn::{self, Optimizer, VarBuilder, VarMap, ops::leaky_relu};
@@ -9,10 +12,7 @@ use digit_gan::nn::{Layer, Network, Sequential};
 use digit_gan::optim::Adam;
 use digit_gan::rng::Rng;
 use digit_gan::{Error, Result};
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
+use values::{message, values};
 
 /// Largest difference, relative to the largest value.
 fn distance(a: &Tensor, b: &Tensor) -> f32 {
@@ -25,13 +25,6 @@ fn distance(a: &Tensor, b: &Tensor) -> f32 {
 }
 
 /// The message of the error that something must end in.
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error) => error.to_string(),
-    }
-}
-
 /// The gradients of sum(y * weights).
 fn backward(y: &Tensor, weights: &Tensor) -> GradStore {
     let loss = (y * weights).unwrap().sum_all().unwrap();

@@ -1,22 +1,15 @@
 //! What stands beside Adam's step: its settings, the moving average of the weights, schedules of the rate.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::Result;
-use digit_gan::candle::{Result as CandleResult, Tensor, Var};
+use digit_gan::candle::{Result as CandleResult, Var};
 use digit_gan::candle_nn::{self, Optimizer};
 use digit_gan::nn::{Network, Sequential};
 use digit_gan::optim::{Adam, MovingAverage, Schedule};
 use digit_gan::rng::Rng;
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error) => error.to_string(),
-    }
-}
+use values::{message, values};
 
 fn close(ours: &[f32], expected: &[f32]) -> bool {
     let pairs = ours.iter().zip(expected);

@@ -1,5 +1,8 @@
 //! Gradient penalties against PyTorch's double backward, finite differences, and the same in candle's ops.
 
+#[path = "values.rs"]
+mod values;
+
 use digit_gan::candle::{DType, Device, Tensor, Var};
 use digit_gan::loss::bce;
 use digit_gan::nn::{Layer, Network, Sequential};
@@ -8,19 +11,9 @@ use digit_gan::penalty::Penalty;
 use digit_gan::rng::Rng;
 use digit_gan::{Error, Result};
 use proptest::prelude::*;
+use values::{message, values};
 
 const TOLERANCE: f64 = 1e-4;
-
-fn values(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("expected an error"),
-        Err(error) => error.to_string(),
-    }
-}
 
 /// Largest difference, relative to the largest value.
 fn distance(a: &Tensor, b: &Tensor) -> f32 {
