@@ -5,12 +5,12 @@
 mod values;
 
 use digit_gan::candle::{DType, Device, Tensor, Var};
+use digit_gan::data::Digits;
 use digit_gan::latent::{Directions, directions, project, slerp, truncate};
 use digit_gan::nn::{Network, Sequential, with_class};
 use digit_gan::plot::{self, Axis, Explorer, Figure, Format};
 use digit_gan::recipe::Recipe;
 use digit_gan::rng::Rng;
-use digit_gan::{Result, data::Digits};
 use values::{message, values};
 
 /// scale * sin(2.1 i + 0.013 i² + salt): values that every language computes alike.
