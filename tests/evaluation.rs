@@ -355,7 +355,7 @@ fn on_mnist_too_copies_blur_and_a_missing_digit_are_told_apart() {
         floor.overlap.coverage > 0.4 && floor.in_pixels.near <= 0.01,
         "{floor}"
     );
-    // Two halves of one set are alike; the floor is not quite 0, since the judge knows the training digits.
+    // Two halves of one set are alike.
     let half = |first| judge.features(&tensors(&test, (first..test.len()).step_by(2)).0);
     let halves = kernel_distance(&half(0).unwrap(), &half(1).unwrap()).unwrap();
     assert!(

@@ -111,8 +111,7 @@ impl Evaluation {
         })
     }
 
-    /// The report of real digits. On MNIST its kernel distance is some standard errors above 0, as that of two halves of
-    /// the test set is not: the judge has trained on these digits, and other people wrote the test digits.
+    /// The report of real digits: the floor.
     pub fn floor(&self) -> &Report {
         &self.floor
     }

@@ -12,8 +12,8 @@ const NAMES: [&str; 4] = ["dense", "dcgan", "compact", "lean"];
 
 impl Recipe {
     /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py`
-    /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks at a higher learning rate than there, and with a
-    /// longer average, which is what gives its best digits for the time: `bench/QUALITY.md` has the comparison.
+    /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks, with the hinge loss, a higher learning rate and a
+    /// longer average, which give their best digits for the time: `bench/QUALITY.md` has the comparison.
     pub fn dense() -> Self {
         let generator = Sequential::new("generator", [100]);
         let hidden = [256, 512, 1024].into_iter();
@@ -33,6 +33,7 @@ impl Recipe {
                 .dense(256)
                 .leaky_relu(0.2)
                 .dense(1),
+            loss: GanLoss::Hinge,
             average: Some(40_000.),
             tick: 500,
             grid: 2_000,
