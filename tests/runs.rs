@@ -233,7 +233,8 @@ fn a_run_keeps_what_one_wants_to_see_later() -> Result<()> {
     assert_eq!(Recipe::load(run.join("recipe.json"))?, recipe);
     for line in read_stats(&run)? {
         assert_eq!(line.images, line.step * 8);
-        assert!(line.seconds > 0. && line.images_per_second > 0. && line.learning_rate == 2e-4);
+        assert!(line.seconds > 0. && line.images_per_second > 0.);
+        assert_eq!(line.learning_rate, recipe.g_adam.learning_rate);
         assert!(line.d_gradient_norm > 0. && line.g_gradient_norm > 0.);
         assert!(line.d_loss > 0. && line.g_loss > 0.);
         let shares = [line.d_real, line.d_fake, line.d_right.unwrap()];
@@ -406,6 +407,7 @@ fn learning_rates_belong_to_a_run() -> Result<()> {
         schedule: Schedule::Linear { to: 0. },
         ..small(Recipe::dense())
     };
+    let first = recipe.g_adam.learning_rate;
     let mut trainer = Trainer::new(recipe, &digits(), &run)?;
     steps(&mut trainer, 4)?;
     trainer.set_learning_rate(1e-2, 1e-3)?;
@@ -419,7 +421,7 @@ fn learning_rates_belong_to_a_run() -> Result<()> {
         .collect();
     // The rate of a tick's last step, which begins with so many of 22 done.
     let expected = [
-        (2e-4, 3.),
+        (first, 3.),
         (1e-2, 7.),
         (1e-2, 11.),
         (1e-2, 15.),
