@@ -207,6 +207,7 @@ fn a_run_keeps_what_one_wants_to_see_later() -> Result<()> {
     let recipe = Recipe {
         checkpoint: 5,
         keep: 2,
+        loss: GanLoss::NonSaturating, // whose losses are positive, and whose scores are probabilities
         ..small(Recipe::dense().conditional())
     };
     let mut trainer = Trainer::new(recipe.clone(), &digits(), &run)?;
