@@ -11,7 +11,7 @@
 #
 #   cargo build --release --example train
 #   sbatch sweep/slurm.sh                                        # 3 recipes x 3 seeds: --array=0-8
-#   RECIPES="compact" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
+#   RECIPES="lean" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
 #
 # Further arguments go to every run. A task that was preempted or ran out of time goes on where it stopped when it is
 # queued again; its exit status is 0 only once the run is finished. Without Slurm:
@@ -20,7 +20,7 @@
 
 set -eu
 
-read -ra recipes <<< "${RECIPES:-dense dcgan compact}"
+read -ra recipes <<< "${RECIPES:-dense dcgan lean}"
 read -ra seeds <<< "${SEEDS:-1 2 3}"
 tasks=$((${#recipes[@]} * ${#seeds[@]}))
 task=${SLURM_ARRAY_TASK_ID:?"is not set: submit this with sbatch, or set it to 0 up to $((tasks - 1))"}

@@ -2,8 +2,8 @@
 //!
 //! A digit flows through the crate in this order, and no module knows a later one:
 //! [`data`] (bytes in, batches out) → [`nn`] (networks, layer by layer) → [`loss`], [`penalty`] → [`optim`] →
-//! [`recipe`] (all that decides a run) → [`train`] (carries it out, remembers) → [`display`] (how a cell shows a value).
-//! [`metrics`] measures what a generator draws, [`latent`] finds its way about its noise.
+//! [`metrics`] (how good digits are) → [`recipe`] (all that decides a run) → [`train`] (carries it out, remembers) →
+//! [`latent`] (ways through a generator's noise) → [`display`] (how a cell shows a value).
 //! [`plot`] makes figures, of runs for [`train`]'s folders too, so those two know each other.
 //! [`rng`] is the one source of randomness for all of them; `ops` makes the layers fast on a CPU.
 //!

@@ -148,7 +148,7 @@ pub(super) fn at_least(least: usize, found: usize, caller: &str) -> Result<()> {
     Ok(())
 }
 
-/// So many images in an order of chance, the same in every call. Images rarely come in one by themselves: a conditional
+/// So many images in random order, the same in every call. Images rarely come in one by themselves: a conditional
 /// generator's digits in turn, and the first half of MNIST's test set is the easier one.
 pub(super) fn shuffled(count: usize) -> Vec<usize> {
     Rng::seed(0).permutation(count)

@@ -24,12 +24,12 @@ const LEARNING_RATE: f64 = 2e-3;
 /// The layers up to the penultimate activations.
 const BODY: usize = 11;
 /// The total variance of the features of real digits. Classifiers of this kind have a few hundred by themselves, and no
-/// two the same: with it fixed, figures of one judge compare with those of another.
+/// two the same: with it fixed, figures of two judges are of the same size.
 const VARIANCE: f64 = 800.;
 /// Images that are looked at in one go: bounds the memory of the layers in between.
 const CHUNK: usize = 1000;
 
-/// A small convolutional classifier of digits, trained in a minute, to more than 99% of MNIST's test digits right.
+/// A small convolutional classifier of digits, trained in half a minute, to more than 99% of MNIST's test digits right.
 ///
 /// Its 128 penultimate activations are the features in which [`metrics`](crate::metrics) compares images: they lie near
 /// each other for digits that look alike. Networks trained on photographs, which other data sets are judged by, see

@@ -11,7 +11,7 @@ use crate::rng::Rng;
 /// Images of each set that are compared with one another: the distance of all 10,000 would take 100 times as long
 /// and leave no blocks to tell the error from.
 const BLOCK: usize = 1000;
-/// Blocks of fewer images than ten blocks need.
+/// How many blocks, where there are fewer images than ten whole ones.
 const BLOCKS: usize = 10;
 
 /// A kernel distance and how sure it is.

@@ -13,7 +13,7 @@ const NAMES: [&str; 4] = ["dense", "dcgan", "compact", "lean"];
 impl Recipe {
     /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py`
     /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks, with the hinge loss, a higher learning rate and a
-    /// longer average, which give their best digits for the time: `bench/QUALITY.md` has the comparison.
+    /// moving average, which give their best digits for the time: `bench/QUALITY.md` has the comparison.
     pub fn dense() -> Self {
         let generator = Sequential::new("generator", [100]);
         let hidden = [256, 512, 1024].into_iter();
@@ -102,8 +102,8 @@ impl Recipe {
         }
     }
 
-    /// The generator of [`Recipe::compact`] against a discriminator with half of its width: a step takes a bit more than
-    /// a third of the time, and larger ones do no harm. The best digits for the time that we know of, see
+    /// The generator of [`Recipe::compact`] against a discriminator with half of its width: a step takes half of the
+    /// time, and a higher learning rate does no harm. The best digits for the time that we know of, see
     /// `bench/QUALITY.md`.
     pub fn lean() -> Self {
         let adam = AdamSettings {

@@ -28,8 +28,7 @@ pub struct Judgement {
     pub images: u64,
     /// The Fréchet distance of samples to digits that the run was not trained on: the less the better.
     pub frechet: f64,
-    /// The same of as many of the digits that it was trained on: no generator gets much below it, and one that does has
-    /// learnt something else than digits.
+    /// The same of as many of the digits that it was trained on: a generator that gets well below it has copied.
     pub floor: f64,
 }
 
@@ -65,10 +64,10 @@ impl Trainer {
     /// # use digit_gan::prelude::*;
     /// let (digits, test) = (Digits::load(Split::Train)?, Digits::load(Split::Test)?);
     /// let judge = Judge::open("out", &digits, &test)?;
-    /// let trainer = Trainer::new(Recipe::compact(), &digits, "runs/compact")?;
+    /// let trainer = Trainer::new(Recipe::lean(), &digits, "runs/lean")?;
     /// let mut trainer = trainer.judged_by(&judge, &test, 60_000)?;
     /// trainer.run()?;
-    /// let digits = Sampler::best("runs/compact")?.samples(100, &Rng::seed(1))?;
+    /// let digits = Sampler::best("runs/lean")?.samples(100, &Rng::seed(1))?;
     /// # Ok::<(), digit_gan::Error>(())
     /// ```
     ///

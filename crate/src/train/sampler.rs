@@ -18,7 +18,7 @@ const CHUNK: usize = 500;
 ///
 /// ```no_run
 /// use digit_gan::prelude::*;
-/// let sampler = Sampler::best("runs/compact-conditional")?;
+/// let sampler = Sampler::best("runs/lean-conditional")?;
 /// let digits = sampler.samples_of(&[2, 0, 2, 6], &Rng::seed(1))?; // (4, 1, 28, 28)
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
