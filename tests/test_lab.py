@@ -16,6 +16,8 @@ from rust_kernel import BROWSERS, ROOT
 
 NOTEBOOK = ROOT / "notebooks" / "01_digit_gan.ipynb"
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+# The page's own indicator says idle before there is a kernel, and cells run then ask which kernel to take.
+KERNEL_IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
@@ -45,6 +47,7 @@ def serving(folder: Path, home: Path):
     settings |= {"RUSTUP_HOME": os.environ.get("RUSTUP_HOME", os.path.expanduser("~/.rustup"))}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", str(folder)]
     command += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.news_url=", "--ServerApp.port_retries=0"]
+    command += ["--LabApp.expose_app_in_browser=True"]  # for KERNEL_IDLE
     with open(home / "lab.log", "w") as log:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:
@@ -74,7 +77,7 @@ def test_run_all_cells_shows_the_summary_and_figures(lab):
         browser = playwright.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 4000})
         page.goto(f"{lab}/lab/tree/{NOTEBOOK.name}?reset")
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(timeout=120_000)
+        page.wait_for_function(KERNEL_IDLE, timeout=120_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.locator(".jp-OutputArea-output table").first.wait_for(timeout=300_000)
