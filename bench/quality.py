@@ -55,14 +55,20 @@ PASSES = {
         "lean",
         100_000,
         {
-            "the recipe: non-saturating, rate 5e-4, average 50,000": [],
-            "rate 2e-4, average 10,000": [*rates(2e-4), "average=10000"],
-            "rate falls along a cosine": [COSINE],
-            "hinge": ["loss=hinge"],
-            "no batch norm in D, R1 0.1": without_norm('{"r1":{"gamma":0.1}}'),
+            "the recipe: non-saturating, rates 1e-3 and 5e-4, average 50,000": [],
+            "both rates 1e-3": rates(1e-3),
+            "both rates 5e-4": rates(5e-4),
+            "both rates 5e-4, hinge": [*rates(5e-4), "loss=hinge"],
+            "both rates 5e-4, falling along a cosine": [*rates(5e-4), COSINE],
+            "both rates 5e-4, no batch norm in D, R1 0.1": [*rates(5e-4), *without_norm('{"r1":{"gamma":0.1}}')],
+            "both rates 2e-4, average 10,000": [*rates(2e-4), "average=10000"],
         },
     ),
-    "lean, longer": ("lean", 720_000, {"the recipe": []}),
+    "lean, longer": (
+        "lean",
+        720_000,
+        {"the recipe": [], "both rates 1e-3": rates(1e-3), "both rates 5e-4": rates(5e-4)},
+    ),
 }
 
 
