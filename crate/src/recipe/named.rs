@@ -34,8 +34,8 @@ impl Recipe {
                 .leaky_relu(0.2)
                 .dense(1),
             loss: GanLoss::Hinge,
-            g_adam: adam(5e-4),
-            d_adam: adam(5e-4),
+            g_adam: adam(5e-4, 0.5),
+            d_adam: adam(5e-4, 0.5),
             average: Some(40_000.),
             tick: 500,
             grid: 2_000,
@@ -47,11 +47,6 @@ impl Recipe {
     /// The DCGAN of TensorFlow's tutorial (<https://www.tensorflow.org/tutorials/generative/dcgan>), in batches of 64
     /// instead of 256: four times the steps for the same images.
     pub fn dcgan() -> Self {
-        let adam = AdamSettings {
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-        };
         let generator = Sequential::new("generator", [100])
             .dense(7 * 7 * 256)
             .no_bias()
@@ -78,8 +73,8 @@ impl Recipe {
                 .dropout(0.3)
                 .flatten()
                 .dense(1),
-            g_adam: adam,
-            d_adam: adam,
+            g_adam: adam(1e-4, 0.9),
+            d_adam: adam(1e-4, 0.9),
             average: Some(10_000.),
             ..Recipe::lean()
         }
@@ -92,8 +87,8 @@ impl Recipe {
         Recipe {
             name: NAMES[2].into(),
             discriminator: discriminator([64, 128], 1024),
-            g_adam: adam(2e-4),
-            d_adam: adam(2e-4),
+            g_adam: adam(2e-4, 0.5),
+            d_adam: adam(2e-4, 0.5),
             average: Some(10_000.),
             ..Recipe::lean()
         }
@@ -121,8 +116,8 @@ impl Recipe {
             real_target: 1.,
             instance_noise: None,
             d_steps: 1,
-            g_adam: adam(1e-3),
-            d_adam: adam(5e-4),
+            g_adam: adam(1e-3, 0.5),
+            d_adam: adam(5e-4, 0.5),
             schedule: Schedule::Constant,
             average: Some(50_000.),
             tick: 200,
@@ -155,11 +150,10 @@ impl Recipe {
     }
 }
 
-/// Adam with the short memory that adversarial games want (Radford et al. 2015).
-fn adam(learning_rate: f64) -> AdamSettings {
+fn adam(learning_rate: f64, beta1: f64) -> AdamSettings {
     AdamSettings {
         learning_rate,
-        beta1: 0.5,
+        beta1,
         beta2: 0.999,
     }
 }
