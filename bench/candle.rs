@@ -3,7 +3,10 @@
 use digit_gan::candle::{DType, Device, Module as _, ModuleT as _, Result, Tensor, Var};
 use digit_gan::candle_nn::loss::binary_cross_entropy_with_logit;
 use digit_gan::candle_nn::{self as nn, Optimizer as _, VarBuilder, VarMap};
-use digit_gan::nn::{Layer, Sequential};
+use digit_gan::nn::{
+    BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, Layer, LeakyRelu, Padding, Reshape,
+    Sequential,
+};
 use digit_gan::rng::Rng;
 
 use crate::peer::{self, Peer};
@@ -51,14 +54,16 @@ impl Network {
 
 fn module(layer: Layer, inputs: usize, vars: VarBuilder) -> Result<Module> {
     Ok(match layer {
-        Layer::Dense { units, bias } => Module::Linear(nn::linear_b(inputs, units, bias, vars)?),
-        Layer::Conv2d {
+        Layer::Dense(Dense { units, bias }) => {
+            Module::Linear(nn::linear_b(inputs, units, bias, vars)?)
+        }
+        Layer::Conv2d(Conv2d {
             channels,
             kernel,
             stride,
-            padding,
+            padding: Padding::Even(padding),
             bias,
-        } => {
+        }) => {
             let config = nn::Conv2dConfig {
                 padding,
                 stride,
@@ -67,14 +72,14 @@ fn module(layer: Layer, inputs: usize, vars: VarBuilder) -> Result<Module> {
             let conv = if bias { nn::conv2d } else { nn::conv2d_no_bias };
             Module::Conv(conv(inputs, channels, kernel, config, vars)?)
         }
-        Layer::ConvTranspose2d {
+        Layer::ConvTranspose2d(ConvTranspose2d {
             channels,
             kernel,
             stride,
-            padding,
+            padding: Padding::Even(padding),
             output_padding,
             bias,
-        } => {
+        }) => {
             let dilation = 1;
             let config = nn::ConvTranspose2dConfig {
                 padding,
@@ -89,7 +94,7 @@ fn module(layer: Layer, inputs: usize, vars: VarBuilder) -> Result<Module> {
             };
             Module::Up(up(inputs, channels, kernel, config, vars)?)
         }
-        Layer::BatchNorm { momentum, epsilon } => {
+        Layer::BatchNorm(BatchNorm { momentum, epsilon }) => {
             // candle-nn's momentum is the share of the new.
             let momentum = 1. - momentum;
             let config = nn::BatchNormConfig {
@@ -110,10 +115,12 @@ impl Module {
             Module::Conv(conv) => conv.forward(x),
             Module::Up(up) => up.forward(x),
             Module::Norm(norm) => norm.forward_t(x, train),
-            Module::Other(Layer::LeakyRelu { slope }) => nn::ops::leaky_relu(x, *slope),
+            Module::Other(Layer::LeakyRelu(LeakyRelu { slope })) => nn::ops::leaky_relu(x, *slope),
             Module::Other(Layer::Tanh) => x.tanh(),
-            Module::Other(Layer::Dropout { rate }) if train => nn::ops::dropout(x, *rate as f32),
-            Module::Other(Layer::Reshape { shape }) => {
+            Module::Other(Layer::Dropout(Dropout { rate })) if train => {
+                nn::ops::dropout(x, *rate as f32)
+            }
+            Module::Other(Layer::Reshape(Reshape { shape })) => {
                 x.reshape([&[x.dim(0)?], shape.as_slice()].concat())
             }
             Module::Other(Layer::Flatten) => x.flatten_from(1),

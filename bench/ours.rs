@@ -51,7 +51,9 @@ impl Ours {
         let rng = Rng::seed(42);
         let generator = workload.generator.build(&rng)?;
         let discriminator = workload.discriminator.build(&rng)?;
-        let adam = |network| Adam::new(network, workload.learning_rate, workload.beta1);
+        let adam = |network: &Network| {
+            Adam::new(network.parameters(), workload.learning_rate, workload.beta1)
+        };
         Ok(Ours {
             g_adam: adam(&generator)?,
             d_adam: adam(&discriminator)?,
@@ -66,18 +68,18 @@ impl Ours {
 impl Peer for Ours {
     fn step(&mut self) -> Result<[f32; 2]> {
         let noise = self.rng.normal((self.real.dim(0)?, LATENT))?;
-        let fake = self.generator.train(&noise)?;
-        let on_real = self.discriminator.train(&self.real)?;
-        let on_fake = self.discriminator.train(&fake.detach())?;
+        let fake = self.generator.forward_t(&noise, true)?;
+        let on_real = self.discriminator.forward_t(&self.real, true)?;
+        let on_fake = self.discriminator.forward_t(&fake.detach(), true)?;
         let d_loss = (bce(&on_real, 1.)? + bce(&on_fake, 0.)?)?;
         self.d_adam.step(&d_loss)?;
-        let g_loss = bce(&self.discriminator.frozen().train(&fake)?, 1.)?;
+        let g_loss = bce(&self.discriminator.frozen().forward_t(&fake, true)?, 1.)?;
         self.g_adam.step(&g_loss)?;
         Ok([d_loss.to_scalar()?, g_loss.to_scalar()?])
     }
 
     fn generate(&mut self, count: usize) -> Result<f32> {
-        let images = self.generator.eval(&self.rng.normal((count, LATENT))?)?;
+        let images = self.generator.forward(&self.rng.normal((count, LATENT))?)?;
         Ok(images.flatten_all()?.get(0)?.to_scalar()?)
     }
 }

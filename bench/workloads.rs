@@ -1,6 +1,6 @@
-//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/literals.rs: the crate's recipes.
+//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/rust/literals.rs: the crate's recipes.
 
-use digit_gan::nn::{Layer, Sequential};
+use digit_gan::nn::{Dropout, Layer, Sequential};
 use digit_gan::recipe::Recipe;
 
 pub const LATENT: usize = 100;
@@ -33,7 +33,7 @@ pub fn workload(name: &str, dropout: f64) -> Workload {
 fn with_dropout(network: &Sequential, rate: f64) -> Sequential {
     let empty = Sequential::new(network.name(), network.input());
     let layers = network.layers().iter().map(|layer| match layer {
-        Layer::Dropout { .. } => Layer::Dropout { rate },
+        Layer::Dropout(_) => Dropout { rate }.into(),
         other => other.clone(),
     });
     layers.fold(empty, Sequential::layer)

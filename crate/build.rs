@@ -1,17 +1,9 @@
-//! Records how the crate is compiled and on which candle, for `digit_gan::display::setup`.
+//! Tells `digit_gan::setup` how the crate is compiled: Rust code cannot ask for its optimisation level.
 
-use std::{env, fs};
+use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=Cargo.toml");
     let opt_level = env::var("OPT_LEVEL").expect("cargo sets OPT_LEVEL");
     println!("cargo:rustc-env=DIGIT_GAN_OPT_LEVEL={opt_level}");
-    let manifest = fs::read_to_string("Cargo.toml").expect("Cargo.toml lies beside build.rs");
-    let candle = manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("candle-core = \"="))
-        .expect("Cargo.toml pins candle-core = \"=x.y.z\"")
-        .trim_end_matches('"');
-    println!("cargo:rustc-env=DIGIT_GAN_CANDLE={candle}");
 }

@@ -13,7 +13,7 @@
 #   sbatch sweep/slurm.sh                                        # 3 recipes x 3 seeds: --array=0-8
 #   RECIPES="lean" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
 #
-# Further arguments go to every run. A task that was preempted or ran out of time goes on where it stopped when it is
+# Further arguments go to every run. A task that was preempted or ran out of time resumes where it stopped when it is
 # queued again; its exit status is 0 only once the run is finished. Without Slurm:
 #
 #   for task in {0..8}; do SLURM_ARRAY_TASK_ID=$task sweep/slurm.sh; done

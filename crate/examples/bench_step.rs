@@ -1,4 +1,4 @@
-//! What a release binary takes for the work that tests/bench_kernel.py also times in a notebook cell: both include
+//! What a release binary takes for the work that tests/python/bench_kernel.py also times in a notebook cell: both include
 //! the same text. Prints milliseconds, one line per round.
 
 use digit_gan::prelude::*;

@@ -7,7 +7,7 @@ use clap::Parser;
 use digit_gan::prelude::*;
 use digit_gan::{Error, Result};
 
-/// Measures generators: their distances from real digits, what they have forgotten, whether they copy.
+/// Measures generators on the test digits: their distances from real digits, what they have forgotten, whether they copy.
 #[derive(Parser)]
 struct Arguments {
     /// Folders of runs
@@ -19,6 +19,10 @@ struct Arguments {
     /// How many samples of each generator, and real digits for the floor
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
+    /// The training digits, the last ones, that the runs were not trained on: 10000 for judged runs of the example train,
+    /// 0 for others
+    #[arg(long, default_value_t = 10_000)]
+    hold_out: usize,
     /// The newest checkpoint of each run, also where a judged run has kept its best one
     #[arg(long)]
     newest: bool,
@@ -37,9 +41,10 @@ fn main() -> ExitCode {
 fn evaluate(arguments: Arguments) -> Result<()> {
     let samplers = arguments.runs.iter().map(|run| arguments.sampler(run));
     let samplers = samplers.collect::<Result<Vec<_>>>()?;
-    let (train, test) = (Digits::load(Split::Train)?, Digits::load(Split::Test)?);
+    let (train, test) = (arguments.training_digits()?, Digits::load(Split::Test)?);
     let judge = Judge::open(&arguments.judge, &train, &test)?;
     let evaluation = Evaluation::new(&judge, &train, &test, arguments.samples)?;
+    println!("{train}\n{test}\n{judge}\n{evaluation}\n");
     let mut reports = Vec::new();
     for (run, sampler) in arguments.runs.iter().zip(&samplers) {
         let samples = sampler.samples(arguments.samples, &Rng::seed(0))?; // (n, 1, 28, 28)
@@ -52,6 +57,15 @@ fn evaluate(arguments: Arguments) -> Result<()> {
 }
 
 impl Arguments {
+    /// What the judge is trained on, and copies are looked for in.
+    fn training_digits(&self) -> Result<Digits> {
+        let all = Digits::load(Split::Train)?;
+        match self.hold_out {
+            0 => Ok(all),
+            count => Ok(all.hold_out(count)?.0),
+        }
+    }
+
     fn sampler(&self, run: &Path) -> Result<Sampler> {
         match Sampler::best(run) {
             Err(Error::NotFound(_)) => Sampler::newest(run),

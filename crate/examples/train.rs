@@ -1,6 +1,6 @@
 //! Trains a recipe without a notebook: `cargo run --release --example train -- --help`.
 //!
-//! The run's folder is its state: the same command again goes on where a killed one stopped, and the exit status is 0
+//! The run's folder is its state: the same command resumes where a killed one stopped, and the exit status is 0
 //! only once the recipe is finished, so that any scheduler can run and requeue it.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use clap::Parser;
 use digit_gan::Result;
 use digit_gan::prelude::*;
 
-/// Trains a GAN; called again with the same arguments, goes on where it stopped.
+/// Trains a GAN; called again with the same arguments, resumes where it stopped.
 #[derive(Parser)]
 struct Arguments {
     /// dense, dcgan, compact, lean, or one of them with -conditional behind it
@@ -34,14 +34,22 @@ struct Arguments {
     /// Train on CUDA or Metal, if built for it (--features cuda)
     #[arg(long)]
     best_device: bool,
-    /// Train on so many built-in digits instead of MNIST
+    /// Take this many built-in digits instead of MNIST
     #[arg(long, value_name = "COUNT")]
     builtin: Option<usize>,
-    /// Judge the run: the Fréchet distance to the test digits, and the best checkpoint. The judge is kept in this
-    /// folder, and trained where it is not there yet
+    /// Judge the run: the Fréchet distance to held-out digits, and the best checkpoint. The judge is kept in this
+    /// folder, and trained where it is not there yet. The test digits stay unseen, for the example evaluate to report on
     #[arg(long, value_name = "FOLDER")]
     judge: Option<PathBuf>,
-    /// Judge it every so many images
+    /// The training digits, the last ones, that neither the run nor its judge is trained on
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10_000,
+        requires = "judge"
+    )]
+    hold_out: usize,
+    /// Judge it every this many images
     #[arg(
         long,
         value_name = "IMAGES",
@@ -64,31 +72,39 @@ fn main() -> ExitCode {
 fn train(arguments: Arguments) -> Result<()> {
     let recipe = arguments.recipe()?;
     recipe.check()?;
-    let digits = arguments.digits(Split::Train)?;
-    let mut trainer = Trainer::open(recipe, &digits, &arguments.out)?;
-    if arguments.best_device {
-        trainer = trainer.on(&Device::best())?;
-    }
-    if let Some(folder) = &arguments.judge {
-        let test = arguments.digits(Split::Test)?;
-        let judge = Judge::open(folder, &digits, &test)?;
-        trainer = trainer.judged_by(&judge, &test, arguments.judge_every)?;
-    }
+    let digits = arguments.digits()?;
+    let Some(folder) = &arguments.judge else {
+        println!("{digits}");
+        return finish(arguments.open(recipe, &digits)?);
+    };
+    let (digits, held_out) = digits.hold_out(arguments.hold_out)?;
+    println!("{digits}");
+    let judge = Judge::open(folder, &digits, &held_out)?;
+    println!("{judge}");
+    let trainer = arguments.open(recipe, &digits)?;
+    finish(trainer.judged_by(&judge, &held_out, arguments.judge_every)?)
+}
+
+fn finish(mut trainer: Trainer) -> Result<()> {
     trainer.run()?;
-    println!(
-        "finished: {} images, {}",
-        trainer.images(),
-        arguments.out.display()
-    );
+    let (images, folder) = (trainer.images(), trainer.folder());
+    println!("finished: {images} images, {}", folder.display());
     Ok(())
 }
 
 impl Arguments {
-    fn digits(&self, split: Split) -> Result<Digits> {
-        match (self.builtin, split) {
-            (None, split) => Digits::load(split),
-            (Some(count), Split::Train) => Ok(Digits::builtin(count, &Rng::seed(0))),
-            (Some(count), Split::Test) => Ok(Digits::builtin(count, &Rng::seed(1))),
+    fn open(&self, recipe: Recipe, digits: &Digits) -> Result<Trainer> {
+        let trainer = Trainer::open(recipe, digits, &self.out)?;
+        match self.best_device {
+            true => trainer.on(&Device::best()),
+            false => Ok(trainer),
+        }
+    }
+
+    fn digits(&self) -> Result<Digits> {
+        match self.builtin {
+            None => Digits::load(Split::Train),
+            Some(count) => Ok(Digits::builtin(count, &Rng::seed(0))),
         }
     }
 
@@ -98,7 +114,7 @@ impl Arguments {
             (None, name) => Recipe::named(name.as_deref().unwrap_or_default())?,
         };
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        recipe.images = self.images.unwrap_or(recipe.images);
+        recipe.total_images = self.images.unwrap_or(recipe.total_images);
         for setting in &self.set {
             let (key, value) = setting.split_once('=').ok_or_else(|| {
                 let message = format!("--set {setting}: expected KEY=VALUE, such as loss=hinge");

@@ -1,184 +1,201 @@
-//! How values show themselves in a cell: the one place that knows evcxr.
+//! How values show themselves in a cell: the one place that knows evcxr and the notebooks' kernel.
 //!
-//! evcxr calls `evcxr_display` on the last expression of a cell, and reads marked blocks from stdout. A cell
-//! keeps one block of each MIME type, so a figure is one block; blocks of two types are alternatives.
+//! A value that implements [`Show`] has a [`Content`]: a line of text, and richer forms of the same. evcxr calls
+//! `evcxr_display` on the last expression of a cell and reads marked blocks from stdout, one for each MIME type. The
+//! notebooks' kernel reads messages instead, a line of JSON each, and so can show a value before the cell has ended,
+//! replace it ([`Live`](crate::live::Live)), and tell clients how large a picture is meant to be.
 
-use std::ffi::OsStr;
-use std::fmt;
+use std::env;
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use candle_core::utils::get_num_threads;
+use serde_json::{Map, Value, json};
 
-use crate::files::write_atomically;
-use crate::metrics::{Comparison, Report};
-use crate::nn::Summary;
-use crate::plot::{Explorer, Figure, Format};
-use crate::train::Status;
-use crate::{Error, Result};
-
-/// What a notebook runs on, with a hint where the kernel compiles for less than full speed.
+/// A value that shows itself in a cell.
 ///
 /// ```
-/// println!("{}", digit_gan::display::setup());
+/// use digit_gan::display::{Content, Show};
+/// struct Temperature(f64);
+/// impl Show for Temperature {
+///     fn content(&self) -> Content {
+///         let Temperature(degrees) = self;
+///         Content::text(format!("{degrees} degrees")).with_html(format!("<b>{degrees} °C</b>"))
+///     }
+/// }
+/// digit_gan::display::show(&Temperature(21.5));
 /// ```
-pub fn setup() -> Setup {
-    let optimised = env!("DIGIT_GAN_OPT_LEVEL") == "3" && !cfg!(debug_assertions);
-    Setup {
-        threads: get_num_threads(),
-        optimised,
+pub trait Show {
+    /// The value in all forms in which it can be shown.
+    fn content(&self) -> Content;
+}
+
+impl<T: Show + ?Sized> Show for &T {
+    fn content(&self) -> Content {
+        (**self).content()
     }
 }
 
-/// See [`setup`].
+/// A value in several forms, of which a client shows the richest that it knows.
 #[derive(Clone, Debug)]
-pub struct Setup {
-    /// CPU threads that candle computes with.
-    pub threads: usize,
-    /// Whether the crate is compiled at full speed.
-    pub optimised: bool,
+pub struct Content {
+    text: String,
+    html: Option<String>,
+    png: Option<Png>,
 }
 
-impl fmt::Display for Setup {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "digit-gan {} on candle {}, CPU with {} thread{}, ",
-            env!("CARGO_PKG_VERSION"),
-            env!("DIGIT_GAN_CANDLE"),
-            self.threads,
-            if self.threads == 1 { "" } else { "s" },
-        )?;
-        f.write_str(if self.optimised {
-            "compiled at full speed"
-        } else {
-            SLOW
-        })
-    }
+/// A still picture.
+#[derive(Clone, Debug)]
+struct Png {
+    base64: String,
+    /// In CSS pixels.
+    size: [u32; 2],
 }
 
-const SLOW: &str = "\
-compiled without full optimisation: all results are right, but training is about 4 times slower.
-To mend that, start Jupyter with `make lab`; or, in a conda environment made from environment.yml, choose the
-kernel \"Rust\"; or put these lines before `:dep` and restart the kernel:
-:build_env CARGO_PROFILE_DEV_OPT_LEVEL=3
-:build_env CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false
-:build_env CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false";
-
-impl Setup {
-    /// Shows the text of its [`Display`](fmt::Display).
-    pub fn evcxr_display(&self) {
-        show(&[("text/plain", &self.to_string())]);
-    }
-}
-
-impl Figure {
-    /// One `<img>` element that carries the whole picture.
-    pub fn html(&self) -> String {
-        // An animation is stored small; smoothing would blur its enlarged pixels.
-        let rendering = match self.format() {
-            Format::Png => "auto",
-            Format::Gif => "pixelated",
-        };
-        format!(
-            "<img alt=\"{}\" width=\"{}\" style=\"max-width: 100%; height: auto; \
-             image-rendering: {rendering}\" \
-             src=\"data:image/{};base64,{}\">",
-            escape(self.alt()),
-            self.width(),
-            self.format().extension(),
-            STANDARD.encode(self.bytes())
-        )
-    }
-
-    /// Shows the picture.
-    pub fn evcxr_display(&self) {
-        show(&[("text/html", &self.html())]);
-    }
-}
-
-impl Explorer {
-    /// A picture with its words, and the script that puts sliders in its place.
-    pub fn html(&self) -> String {
-        format!(
-            "<figure class=\"digit-gan-explorer\" style=\"margin: 0\" data-sheet=\"{}\">{}\
-             <figcaption>{}</figcaption></figure>\n<script>\n{}</script>",
-            escape(&self.sheet()),
-            self.picture().html(),
-            escape(self.picture().alt()),
-            include_str!("plot/explorer.js"),
-        )
-    }
-
-    /// Writes a page that needs nothing else, to be opened in any browser.
-    ///
-    /// # Errors
-    /// [`Error::Value`] unless the file is named .html, [`Error::Io`] when it cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let is_html = |extension: &OsStr| extension.eq_ignore_ascii_case("html");
-        if !path.extension().is_some_and(is_html) {
-            return Err(Error::Value(format!(
-                "{}: an explorer is saved as a page; name the file with the extension .html",
-                path.display()
-            )));
+impl Content {
+    /// Plain text: what a terminal shows, and what a picture says to those who cannot see it.
+    pub fn text(text: impl Into<String>) -> Self {
+        Content {
+            text: text.into(),
+            html: None,
+            png: None,
         }
-        let page = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Generated digits</title>\n\
-             <body style=\"font-family: sans-serif; margin: 2em\">\n{}\n",
-            self.html()
-        );
-        write_atomically(path, |file| file.write_all(page.as_bytes()))
     }
 
-    /// Shows the sliders, or the picture where scripts don't run.
-    pub fn evcxr_display(&self) {
-        show(&[("text/html", &self.html())]);
+    /// The same as HTML. Clients prefer it to a picture.
+    pub fn with_html(self, html: impl Into<String>) -> Self {
+        let html = Some(html.into());
+        Content { html, ..self }
+    }
+
+    /// The same as the bytes of a PNG file, meant to be shown at `size`, width and height in CSS pixels.
+    pub fn with_png(self, png: &[u8], size: [u32; 2]) -> Self {
+        let base64 = STANDARD.encode(png);
+        let png = Some(Png { base64, size });
+        Content { png, ..self }
+    }
+
+    /// The plain text.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// The HTML, if there is any.
+    pub fn as_html(&self) -> Option<&str> {
+        self.html.as_deref()
+    }
+
+    /// What a message carries: contents by MIME type, and metadata by MIME type.
+    fn bundle(&self) -> [Value; 2] {
+        let (mut data, mut metadata) = (Map::new(), Map::new());
+        data.insert("text/plain".into(), json!(self.text));
+        if let Some(html) = &self.html {
+            data.insert("text/html".into(), json!(html));
+        }
+        if let Some(Png { base64, size }) = &self.png {
+            let [width, height] = size;
+            data.insert("image/png".into(), json!(base64));
+            let about = json!({"width": width, "height": height, "alt": self.text});
+            metadata.insert("image/png".into(), about);
+        }
+        [data.into(), metadata.into()]
+    }
+
+    /// What stock evcxr reads. It passes no metadata on, so a picture is HTML that knows its size.
+    pub(crate) fn blocks(&self) -> String {
+        let picture = |png: &Png| image("png", &png.base64, &self.text, png.size[0], "auto");
+        let html = self.html.clone().or_else(|| self.png.as_ref().map(picture));
+        let html = html.map(|html| ("text/html", html));
+        let forms = html.into_iter().chain([("text/plain", self.text.clone())]);
+        forms
+            .map(|(mime, form)| format!("EVCXR_BEGIN_CONTENT {mime}\n{form}\nEVCXR_END_CONTENT\n"))
+            .collect()
     }
 }
 
-impl Status {
-    /// The text above the samples.
-    pub fn html(&self) -> String {
-        let text = escape(&self.to_string());
-        format!("<pre>{text}</pre>{}", self.samples.html())
-    }
-
-    /// Shows where the run stands, with its samples.
-    pub fn evcxr_display(&self) {
-        show(&[
-            ("text/html", &self.html()),
-            ("text/plain", &self.to_string()),
-        ]);
+/// Shows a value as the result of the cell that is running. Figures, tables and the like do this as the last expression
+/// of a cell; for a value of your own that implements [`Show`], call it in the cell's last line.
+pub fn show(value: &(impl Show + ?Sized)) {
+    match reader() {
+        Reader::Kernel(token) => send(token, "result", None, &value.content()),
+        Reader::Evcxr | Reader::Terminal => write(&value.content().blocks()),
     }
 }
 
-impl Summary {
-    /// Shows the layers as a table.
-    pub fn evcxr_display(&self) {
-        let (caption, footer) = self.caption();
-        let html = html_table(&caption, &Self::HEADER, &self.cells(), 2..3, &footer);
-        show(&[("text/html", &html), ("text/plain", &self.to_string())]);
+/// Who reads stdout.
+pub(crate) enum Reader {
+    /// The notebooks' kernel, which knows messages by this token.
+    Kernel(String),
+    /// evcxr without it.
+    Evcxr,
+    Terminal,
+}
+
+/// Does not change while a process lives.
+pub(crate) fn reader() -> &'static Reader {
+    static READER: OnceLock<Reader> = OnceLock::new();
+    READER.get_or_init(
+        || match (env::var("DIGIT_GAN_LIVE"), env::var("EVCXR_IS_RUNTIME")) {
+            (Ok(token), _) => Reader::Kernel(token),
+            (_, Ok(_)) => Reader::Evcxr,
+            _ => Reader::Terminal,
+        },
+    )
+}
+
+/// Sends a value to the notebooks' kernel; `kind` is display, update or result.
+pub(crate) fn send(token: &str, kind: &str, id: Option<&str>, content: &Content) {
+    let [data, metadata] = content.bundle();
+    let mut message = json!({"type": kind, "data": data, "metadata": metadata});
+    if let Some(id) = id {
+        message["id"] = id.into();
+    }
+    write(&line(token, &message));
+}
+
+/// Tells the notebooks' kernel that the cell looks at its flag; see [`interrupt`](crate::interrupt).
+pub(crate) fn announce_listening() {
+    if let Reader::Kernel(token) = reader() {
+        write(&line(token, &json!({"type": "listening"})));
     }
 }
 
-impl Comparison {
-    /// Shows the metrics as a table.
-    pub fn evcxr_display(&self) {
-        let (caption, footer) = self.caption();
-        let (header, cells) = (self.header(), self.cells());
-        let html = html_table(&caption, &header, &cells, self.numbers(), &footer);
-        show(&[("text/html", &html), ("text/plain", &self.to_string())]);
-    }
+fn line(token: &str, message: &Value) -> String {
+    format!("\x1b]digit-gan;{token};{message}\n")
 }
 
-impl Report {
-    /// Shows the metrics as a table.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
+/// Writes to stdout in one piece, so that no other thread writes in between. A reader that has gone is no reason to
+/// end a training.
+pub(crate) fn write(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Lets evcxr show values that implement [`Show`].
+macro_rules! evcxr_display {
+    ($($kind:ty),+) => {$(
+        impl $kind {
+            /// Shows the value; evcxr calls this for the last expression of a cell.
+            pub fn evcxr_display(&self) {
+                $crate::display::show(self);
+            }
+        }
+    )+};
+}
+pub(crate) use evcxr_display;
+
+/// An `<img>` element that carries the whole picture: `format` is the end of its MIME type, `width` is in CSS pixels,
+/// `rendering` is how it is enlarged.
+pub(crate) fn image(format: &str, base64: &str, alt: &str, width: u32, rendering: &str) -> String {
+    format!(
+        "<img alt=\"{}\" width=\"{width}\" style=\"max-width: 100%; height: auto; image-rendering: {rendering}\" \
+         src=\"data:image/{format};base64,{base64}\">",
+        escape(alt)
+    )
 }
 
 /// A table; the columns of `numbers` stand to the right. The text is escaped.
@@ -222,15 +239,4 @@ pub(crate) fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
-}
-
-/// Prints blocks of (MIME type, content) in one piece, so that no other thread writes between them.
-fn show(blocks: &[(&str, &str)]) {
-    let marked: String = blocks
-        .iter()
-        .map(|(mime, content)| {
-            format!("EVCXR_BEGIN_CONTENT {mime}\n{content}\nEVCXR_END_CONTENT\n")
-        })
-        .collect();
-    print!("{marked}");
 }

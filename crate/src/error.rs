@@ -9,15 +9,30 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What can go wrong, and what to do about it.
 ///
 /// Its `Debug` is its `Display`: evcxr prints the `Debug` of a failed `?`, and a reader of a notebook wants
-/// the sentence.
+/// the sentence. The message holds that of the cause, so `source()` begins behind it.
+#[non_exhaustive]
 pub enum Error {
-    /// A file that cannot be read or written; mend the path, the permissions or the disk.
+    /// A file that cannot be read or written; fix the path, the permissions or the disk.
     Io {
+        /// The file.
         path: PathBuf,
+        /// What the system says.
         source: std::io::Error,
     },
     /// A file whose content is not what its name promises; the message says what was expected. Replace it.
-    Format { path: PathBuf, message: String },
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file that a newer version of the crate wrote; update the crate.
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version, and what this program reads.
+        message: String,
+    },
     /// MNIST was asked for and is in none of the places looked in; the message lists them and the ways to
     /// provide it.
     NotFound(String),
@@ -25,8 +40,11 @@ pub enum Error {
     Shape(String),
     /// A value outside its range; the message names it and the range.
     Value(String),
-    /// A training that cannot go on: it has diverged, or its thread has panicked; the message names the last checkpoint.
+    /// A training that cannot continue: it has diverged, or its thread has panicked; the message says what to do.
     Training(String),
+    /// The user has stopped the cell; see [`interrupt`](crate::interrupt). All variables of earlier cells are as the cell
+    /// has left them: running it again goes on from there.
+    Interrupted,
     /// candle refused an operation.
     Candle(candle_core::Error),
 }
@@ -51,11 +69,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
-            Error::Format { path, message } => write!(f, "{}: {message}", path.display()),
+            Error::Format { path, message } | Error::Newer { path, message } => {
+                write!(f, "{}: {message}", path.display())
+            }
             Error::NotFound(message)
             | Error::Shape(message)
             | Error::Value(message)
             | Error::Training(message) => f.write_str(message),
+            Error::Interrupted => f.write_str("interrupted; variables are kept"),
             Error::Candle(error) => f.write_str(&without_backtrace(error)),
         }
     }
@@ -78,15 +99,45 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Io { source, .. } => Some(source),
-            Error::Candle(error) => Some(error),
-            _ => None,
+            Error::Io { source, .. } => source.source(),
+            Error::Candle(error) => error.source(),
+            Error::Format { .. }
+            | Error::Newer { .. }
+            | Error::NotFound(_)
+            | Error::Shape(_)
+            | Error::Value(_)
+            | Error::Training(_)
+            | Error::Interrupted => None,
         }
     }
 }
 
+/// One of ours, unwrapped where candle has carried it (see below), or else [`Error::Candle`].
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Error::Candle(error)
+        use candle_core::Error::{WithBacktrace, WrappedContext};
+        match error {
+            WithBacktrace { inner, .. } if matches!(*inner, WrappedContext { .. }) => {
+                (*inner).into()
+            }
+            WrappedContext { wrapped, context } => match wrapped.downcast::<Error>() {
+                Ok(ours) => *ours,
+                Err(wrapped) => Error::Candle(WrappedContext { wrapped, context }),
+            },
+            other => Error::Candle(other),
+        }
+    }
+}
+
+/// For what candle calls and passes on: its traits' methods, and backward passes.
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            ours => candle_core::Error::WrappedContext {
+                wrapped: Box::new(ours),
+                context: "digit-gan".into(),
+            },
+        }
     }
 }

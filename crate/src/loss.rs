@@ -1,4 +1,4 @@
-//! Losses on logits: cross-entropy, and the games that a GAN can play.
+//! Losses on logits: cross-entropy, and those of GANs.
 
 use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
@@ -13,7 +13,8 @@ use crate::{Error, Result};
 /// max(x, 0) - x·target + ln(1 + e^-|x|), which stays exact and finite for any finite logit, where
 /// ln(sigmoid(x)) is infinite from about 90 on.
 ///
-/// Errors if `target` is outside [0, 1].
+/// # Errors
+/// [`Error::Value`] if `target` is outside [0, 1].
 ///
 /// ```
 /// use digit_gan::{candle::{Device, Tensor}, loss::bce};
@@ -45,6 +46,7 @@ pub fn bce(logits: &Tensor, target: f64) -> Result<Tensor> {
 /// [`crate::penalty::Penalty`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum GanLoss {
     /// Cross-entropy; the generator maximises ln sigmoid(D(fake)), which has a gradient where the discriminator is
     /// sure (Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>).
@@ -68,11 +70,12 @@ pub enum GanLoss {
 impl GanLoss {
     /// The discriminator's loss, from its logits on a real and on a generated batch of one shape.
     ///
-    /// `real_target` is what it shall say of the real batch: 1.0, or less for one-sided label smoothing (0.9;
-    /// Salimans et al. 2016, <https://arxiv.org/abs/1606.03498>).
+    /// `real_target` is the target for the real batch: 1.0, or less for one-sided label smoothing (0.9; Salimans et al.
+    /// 2016, <https://arxiv.org/abs/1606.03498>).
     ///
-    /// Errors if the shapes differ, if `real_target` is not in (0.5, 1], or if it is not 1 for a loss that has no
-    /// target.
+    /// # Errors
+    /// [`Error::Shape`] if the shapes differ; [`Error::Value`] if `real_target` is not in (0.5, 1], or not 1 for a loss
+    /// that has no target.
     pub fn discriminator(
         self,
         on_real: &Tensor,
@@ -95,7 +98,10 @@ impl GanLoss {
     }
 
     /// The generator's loss. [`GanLoss::Relativistic`] compares with `on_real`, which is a constant in it; the others
-    /// do not look at it. Errors if the shapes of such a pair differ.
+    /// ignore it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the shapes of such a pair differ.
     pub fn generator(self, on_real: &Tensor, on_fake: &Tensor) -> Result<Tensor> {
         match self {
             GanLoss::NonSaturating => bce(on_fake, 1.),

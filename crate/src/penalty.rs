@@ -1,4 +1,5 @@
-//! What keeps a discriminator from winning at once: penalties on its slope, and noise on the images that it sees.
+//! What keeps a discriminator from winning at once: penalties on the gradient of its logit, and noise on the images that
+//! it sees.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -13,25 +14,35 @@ use crate::{Error, Result};
 /// use digit_gan::{loss::GanLoss, nn::Sequential, optim::Adam, penalty::Penalty, rng::Rng};
 /// let rng = Rng::seed(1);
 /// let discriminator = Sequential::new("d", [2]).dense(8).leaky_relu(0.2).dense(1).build(&rng)?;
-/// let mut adam = Adam::new(&discriminator, 1e-3, 0.)?;
+/// let mut adam = Adam::new(discriminator.parameters(), 1e-3, 0.)?;
 /// let (real, fake) = (rng.normal((16, 2))?, rng.normal((16, 2))?);
-/// let (on_real, on_fake) = (discriminator.train(&real)?, discriminator.train(&fake)?);
+/// let (on_real, on_fake) = (discriminator.forward_t(&real, true)?, discriminator.forward_t(&fake, true)?);
 /// let loss = GanLoss::Relativistic.discriminator(&on_real, &on_fake, 1.)?;
-/// let penalty = Penalty::R1R2 { gamma: 0.1 }.of(&discriminator, &real, &fake, None, &rng)?;
+/// let penalty = Penalty::R1R2 { gamma: 0.1 }.compute(&discriminator, &real, &fake, None, &rng)?;
 /// adam.step(&(loss + penalty)?)?;
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Penalty {
     /// `weight` * mean (|gradient| - 1)^2 at a random point between a real and a generated image: WGAN-GP (Gulrajani
     /// et al. 2017, <https://arxiv.org/abs/1704.00028>), where the weight is 10.
-    Wasserstein { weight: f64 },
+    Wasserstein {
+        /// At least 0.
+        weight: f64,
+    },
     /// `gamma` / 2 * mean |gradient|^2 at the real images (Mescheder et al. 2018, <https://arxiv.org/abs/1801.04406>).
-    R1 { gamma: f64 },
+    R1 {
+        /// At least 0.
+        gamma: f64,
+    },
     /// The same at the real and at the generated images: R1 + R2, as R3GAN has it (Huang et al. 2024,
     /// <https://arxiv.org/abs/2501.05441>).
-    R1R2 { gamma: f64 },
+    R1R2 {
+        /// At least 0.
+        gamma: f64,
+    },
 }
 
 impl Penalty {
@@ -39,12 +50,14 @@ impl Penalty {
     /// gradients reach the discriminator's parameters and nothing else. `rng` draws the points of
     /// [`Penalty::Wasserstein`].
     ///
-    /// `labels` (batch,), u32, for a class-conditional discriminator (see [`crate::nn::of_class`]): each image is judged
+    /// `labels` (batch,), u32, for a class-conditional discriminator (see [`crate::nn::class_logit`]): each image is judged
     /// as one of its class, and a real and a generated image of one row share it.
     ///
-    /// Errors if a shape, a label or the weight does not fit, or if the discriminator has a layer that allows no
-    /// exact penalty (batch normalisation, tanh), with the reason.
-    pub fn of(
+    /// # Errors
+    /// [`Error::Shape`] if a shape or the number of labels does not fit; [`Error::Value`] if a label or the weight is out
+    /// of range, or if the discriminator has a layer that allows no exact penalty (batch normalisation, tanh), with the
+    /// reason.
+    pub fn compute(
         self,
         discriminator: &Network,
         real: &Tensor,
@@ -60,10 +73,10 @@ impl Penalty {
                 real.dims()
             )));
         }
-        let squares = |images: &Tensor| squared_slopes(discriminator, images, labels);
+        let squares = |images: &Tensor| squared_gradients(discriminator, images, labels);
         match self {
             Penalty::Wasserstein { weight } => {
-                // Were the slope 0, its root would have no gradient: a sum that f32 does not see elsewhere.
+                // The root has no gradient at 0; elsewhere f32 rounds this sum away.
                 let norms = (squares(&between(real, fake, rng)?)? + 1e-12)?.sqrt()?;
                 Ok(((norms - 1.)?.sqr()?.mean_all()? * weight)?)
             }
@@ -92,7 +105,7 @@ impl Penalty {
 }
 
 /// For each image the squared length of the gradient of its logit: (batch,).
-fn squared_slopes(
+fn squared_gradients(
     discriminator: &Network,
     images: &Tensor,
     labels: Option<&Tensor>,
@@ -120,25 +133,26 @@ fn squared_slopes(
 fn between(real: &Tensor, fake: &Tensor, rng: &Rng) -> Result<Tensor> {
     let mut shape = vec![1; real.rank()];
     shape[0] = real.dim(0)?;
-    let share = rng.uniform(shape, 0., 1.)?.to_device(real.device())?;
+    let fraction = rng.uniform(shape, 0., 1.)?.to_device(real.device())?;
     let (real, fake) = (real.detach(), fake.detach());
-    Ok((&fake + (&real - &fake)?.broadcast_mul(&share)?)?)
+    Ok((&fake + (&real - &fake)?.broadcast_mul(&fraction)?)?)
 }
 
 /// The images with normal noise of this standard deviation on every pixel, as the discriminator may see both kinds
 /// while the generated ones are still far from the real ones (Sønderby et al. 2016, <https://arxiv.org/abs/1610.04490>).
 /// Gradients pass through to the images.
 ///
-/// Errors if the deviation is negative or not finite.
-pub fn instance_noise(images: &Tensor, deviation: f64, rng: &Rng) -> Result<Tensor> {
-    if !(deviation >= 0. && deviation.is_finite()) {
+/// # Errors
+/// [`Error::Value`] if it is negative or not finite.
+pub fn instance_noise(images: &Tensor, std: f64, rng: &Rng) -> Result<Tensor> {
+    if !(std >= 0. && std.is_finite()) {
         return Err(Error::Value(format!(
-            "the deviation {deviation} of instance noise must be at least 0 and finite"
+            "the standard deviation {std} of instance noise must be at least 0 and finite"
         )));
     }
-    if deviation == 0. {
+    if std == 0. {
         return Ok(images.clone());
     }
     let noise = rng.normal(images.shape())?.to_device(images.device())?;
-    Ok((images + (noise * deviation)?)?)
+    Ok((images + (noise * std)?)?)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Values that are drawn from one stream: fixed, so that they don't depend on the number of threads.
+/// How many values are drawn from one stream: fixed, so that they do not depend on the number of threads.
 const CHUNK: usize = 4096;
 
 /// A seeded generator. Clones are handles on the same stream, so that a data iterator, a dropout layer and a
@@ -31,7 +31,7 @@ const CHUNK: usize = 4096;
 #[derive(Clone)]
 pub struct Rng(Arc<Mutex<ChaCha8Rng>>);
 
-/// A place in a stream, to be saved; see [`Rng::state`].
+/// A position in a stream, to be saved; see [`Rng::state`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     seed: [u8; 32],
@@ -46,7 +46,7 @@ impl Rng {
         Rng(Arc::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))))
     }
 
-    /// Where the stream stands. [`Rng::from_state`] goes on from there, in another program as well.
+    /// The position in the stream. [`Rng::from_state`] continues from it, in another program as well.
     pub fn state(&self) -> State {
         let rng = self.lock();
         State {
@@ -56,7 +56,7 @@ impl Rng {
         }
     }
 
-    /// A generator that draws what the one that `state` was taken of would have drawn next.
+    /// A generator that continues the stream from `state`.
     ///
     /// ```
     /// use digit_gan::rng::Rng;
@@ -71,7 +71,7 @@ impl Rng {
         rng
     }
 
-    /// Moves this stream, for all its handles, to where another one stood.
+    /// Moves this stream, for all its handles, to the position of another one.
     pub(crate) fn go_to(&self, state: &State) {
         let mut rng = ChaCha8Rng::from_seed(state.seed);
         rng.set_stream(state.stream);
@@ -79,8 +79,8 @@ impl Rng {
         *self.lock() = rng;
     }
 
-    /// An independent generator, drawn from this one and without the shared handle: for a loop that draws often, or
-    /// for a stream per item.
+    /// An independent generator that is seeded by this one and not shared: for a loop that draws often, or for a stream
+    /// per item.
     pub(crate) fn own(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_rng(&mut *self.lock())
     }
@@ -97,7 +97,7 @@ impl Rng {
         self.tensor(shape, range)
     }
 
-    /// The numbers 0 to n-1 in random order.
+    /// The numbers 0 to n - 1 in random order.
     pub fn permutation(&self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         order.shuffle(&mut *self.lock());

@@ -12,9 +12,10 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::glyphs::{GLYPHS, Point, Stroke};
-use super::{PIXELS, SIDE};
+use super::mnist::{CLASSES, SIDE};
 use crate::rng::Rng;
 
+const PIXELS: usize = SIDE * SIDE;
 /// Straight pieces per curve between two points of a stroke.
 const PIECES: usize = 6;
 
@@ -23,7 +24,7 @@ pub(super) fn draw(n: usize, rng: &Rng) -> (Vec<u8>, Vec<u8>) {
     let labels: Vec<u8> = rng
         .permutation(n)
         .into_iter()
-        .map(|i| (i % 10) as u8)
+        .map(|i| (i % CLASSES) as u8)
         .collect();
     let source = rng.own();
     let mut images = vec![0; n * PIXELS];

@@ -1,5 +1,7 @@
 //! How people write the ten digits: for each, a few ways, each a list of strokes.
 
+use super::mnist::CLASSES;
+
 /// (x, y), y downwards; a digit is about 1 high.
 pub(super) type Point = [f32; 2];
 /// A curve through these points; a point given twice is a corner.
@@ -7,7 +9,7 @@ pub(super) type Stroke = &'static [Point];
 
 /// The ways to write each digit, 0 to 9. A way given more than once is more common.
 #[rustfmt::skip] // A number a line would be a thousand lines.
-pub(super) static GLYPHS: [&[&[Stroke]]; 10] = [
+pub(super) static GLYPHS: [&[&[Stroke]]; CLASSES] = [
     &[
         // round
         &[&[[0.50, 0.05], [0.32, 0.00], [0.12, 0.16], [0.02, 0.50], [0.10, 0.84], [0.32, 1.00],

@@ -1,7 +1,7 @@
 //! IDX, the file format of MNIST: a magic number and the sizes, big-endian, then one byte per value.
 //!
-//! A file is distrusted until proven right: nothing is allocated on the word of its header, and whatever is
-//! wrong is told as what was expected, what was found and what to do.
+//! A file is checked before it is trusted: nothing is allocated on the word of its header, and an error says what was
+//! expected, what was found and what to do.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{FETCH, PIXELS, SIDE};
+use super::mnist::{FETCH, SIDE};
 use crate::{Error, Result};
 
 /// Far above MNIST's 60,000 and EMNIST's 814,255: a larger number in a header is damage.
@@ -29,15 +29,16 @@ pub fn read_images(path: &Path) -> Result<Vec<u8>> {
     read(path, Content::Images)
 }
 
-/// Reads a file of labels 0-9, plain or gzip: one byte per label.
+/// Reads a file of labels below `classes`, plain or gzip: one byte per label.
 ///
 /// # Errors
 /// As [`read_images`].
-pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
+pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
     let labels = read(path, Content::Labels)?;
-    if let Some(at) = labels.iter().position(|&label| label > 9) {
+    if let Some(at) = labels.iter().position(|&l| usize::from(l) >= classes) {
+        let expected = format!("labels 0 to {}", classes.saturating_sub(1));
         let found = format!("label {} at position {at}", labels[at]);
-        return Err(wrong(path, "labels 0 to 9", &found));
+        return Err(wrong(path, &expected, &found));
     }
     Ok(labels)
 }
@@ -76,7 +77,7 @@ impl Content {
 
     fn item_len(self) -> usize {
         match self {
-            Content::Images => PIXELS,
+            Content::Images => SIDE * SIDE,
             Content::Labels => 1,
         }
     }

@@ -1,4 +1,7 @@
-//! Labelled 28x28 digits: bytes in memory, f32 batches in [-1, 1] for training.
+//! Labelled images of digits: bytes in memory, f32 batches in [-1, 1] for training.
+//!
+//! This is the only module that knows MNIST: its files, its 28x28 pixels and its ten classes. All others ask a
+//! [`Digits`] or a tensor for its shape and classes.
 //!
 //! ```
 //! use digit_gan::{data::Digits, rng::Rng};
@@ -11,144 +14,271 @@
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
 
+mod batches;
 mod builtin;
-mod folder;
 mod glyphs;
 pub mod idx;
+pub(crate) mod mnist;
+
+pub use batches::Batches;
 
 use std::fmt;
-use std::path::Path;
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use crate::display::{Content, Show, evcxr_display};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// Height and width of a digit in pixels.
-pub const SIDE: usize = 28;
-/// Pixels, and so bytes, of a digit.
-pub const PIXELS: usize = SIDE * SIDE;
-
-/// The kinds of digits.
-pub const CLASSES: usize = 10;
-
-/// The command that puts MNIST where [`Digits::load`] finds it.
-pub const FETCH: &str = "cargo run --release --features fetch --bin fetch-mnist";
-
-/// MNIST's two parts: to learn from (60,000 digits) and to judge with (10,000).
+/// MNIST's two parts: 60,000 digits to learn from and 10,000 to report on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
+    /// To learn from, and to choose with: see [`Digits::hold_out`].
     Train,
+    /// To report on, and for nothing else.
     Test,
 }
 
 /// Where digits came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Source {
     /// IDX files in this place: `MNIST_DIR`, or a folder relative to the current one.
-    Mnist { place: String },
+    Mnist {
+        /// What the place is called.
+        place: String,
+    },
     /// Drawn by the crate itself.
     Builtin,
+    /// Given to [`Digits::new`].
+    Memory,
 }
 
-/// Labelled digits, one byte per pixel: 0 is the background, 255 the ink. A clone is another handle on the
-/// same memory.
+/// Labelled grey images, one byte per pixel: 0 is the background, 255 the ink. A clone is another handle on the
+/// same memory. Shows itself in a cell: how many digits there are, and where they came from.
 #[derive(Clone)]
 pub struct Digits {
-    images: Arc<Vec<u8>>,
-    labels: Arc<Vec<u8>>,
+    all: Arc<Images>,
+    /// Those that are meant.
+    range: Range<usize>,
+    /// "training", "test" or "held-out"; empty for digits that are no part of anything.
+    part: &'static str,
     source: Source,
+}
+
+struct Images {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    height: usize,
+    width: usize,
+    class_names: Arc<[String]>,
 }
 
 impl Digits {
     /// MNIST if its files are in `MNIST_DIR` or in `data/mnist` of the current folder or one above it, else
-    /// built-in digits (60,000 to train, 10,000 to test, as many as MNIST). Prints which it is and how many.
+    /// built-in digits (60,000 to train, 10,000 to test, as many as MNIST).
     ///
     /// # Errors
     /// When `MNIST_DIR` is set but holds no MNIST, when only one of a split's two files is there, and when a
     /// file is damaged: digits other than those asked for would be worse.
     pub fn load(split: Split) -> Result<Self> {
-        let digits = match folder::find(split)? {
-            Some(digits) => digits,
-            None => match split {
-                Split::Train => Digits::builtin(60_000, &Rng::seed(0)),
-                Split::Test => Digits::builtin(10_000, &Rng::seed(1)),
-            },
-        };
-        println!("{} {split} digits: {}", digits.len(), digits.source);
-        Ok(digits)
+        let digits = mnist::find(split)?.unwrap_or_else(|| match split {
+            Split::Train => Digits::builtin(60_000, &Rng::seed(0)),
+            Split::Test => Digits::builtin(10_000, &Rng::seed(1)),
+        });
+        Ok(digits.called(split.name()))
     }
 
-    /// MNIST and nothing else, from the same places as [`Digits::load`]. Prints where it was and how many.
+    /// MNIST and nothing else, from the same places as [`Digits::load`].
     ///
     /// # Errors
     /// As [`Digits::load`], and [`Error::NotFound`] where that would fall back to built-in digits.
     pub fn mnist(split: Split) -> Result<Self> {
-        let digits = folder::find(split)?.ok_or_else(folder::not_found)?;
-        println!("{} {split} digits: {}", digits.len(), digits.source);
-        Ok(digits)
+        let digits = mnist::find(split)?.ok_or_else(mnist::not_found)?;
+        Ok(digits.called(split.name()))
     }
 
-    /// `n` digits drawn by the crate, as many of each class as of the others, in random order.
+    /// `n` digits drawn by the crate, the same number of each class, in random order.
     pub fn builtin(n: usize, rng: &Rng) -> Self {
-        let (images, labels) = builtin::draw(n, rng);
+        let (pixels, labels) = builtin::draw(n, rng);
+        Digits::of_mnist_kind(pixels, labels, Source::Builtin)
+    }
+
+    /// Images of any size and any number of classes: the bytes of `images`, each of `height` x `width` row by row, one
+    /// after the other, and for each image a label that counts into `class_names`.
+    ///
+    /// ```
+    /// use digit_gan::data::Digits;
+    /// let names = ["dark", "light"].map(String::from);
+    /// let digits = Digits::new(vec![0, 0, 0, 0, 255, 255, 255, 255], [2, 2], vec![0, 1], names)?;
+    /// assert_eq!((digits.len(), digits.image_shape(), digits.class_count()), (2, [1, 2, 2], 2));
+    /// assert_eq!(digits.class_name(digits.label(1)), "light");
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is a whole image for each label, [`Error::Value`] for a label without a name, or
+    /// more than the 256 classes that a byte can tell apart.
+    pub fn new(
+        images: Vec<u8>,
+        [height, width]: [usize; 2],
+        labels: Vec<u8>,
+        class_names: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
+        let class_names: Arc<[String]> = class_names.into_iter().collect();
+        let expected = height
+            .checked_mul(width)
+            .and_then(|image| image.checked_mul(labels.len()));
+        if height == 0 || width == 0 || expected != Some(images.len()) {
+            return Err(Error::Shape(format!(
+                "digits: expected {height}x{width} bytes for each of {} labels, but found {}",
+                labels.len(),
+                images.len()
+            )));
+        }
+        if class_names.len() > 256 {
+            return Err(Error::Value(format!(
+                "digits: expected at most 256 classes, but found the names of {}",
+                class_names.len()
+            )));
+        }
+        let classes = class_names.len();
+        if let Some(at) = labels.iter().position(|&l| usize::from(l) >= classes) {
+            return Err(Error::Value(format!(
+                "digits: expected labels of the {classes} classes that have a name, but found label {} at position {at}",
+                labels[at]
+            )));
+        }
+        let all = Images {
+            pixels: images,
+            labels,
+            height,
+            width,
+            class_names,
+        };
+        Ok(Digits::from_images(all, Source::Memory))
+    }
+
+    /// As many images as labels, and labels of ten classes.
+    fn of_mnist_kind(pixels: Vec<u8>, labels: Vec<u8>, source: Source) -> Self {
+        let all = Images {
+            pixels,
+            labels,
+            height: mnist::SIDE,
+            width: mnist::SIDE,
+            class_names: (0..mnist::CLASSES).map(|class| class.to_string()).collect(),
+        };
+        Digits::from_images(all, source)
+    }
+
+    fn from_images(all: Images, source: Source) -> Self {
         Digits {
-            images: Arc::new(images),
-            labels: Arc::new(labels),
-            source: Source::Builtin,
+            range: 0..all.labels.len(),
+            all: Arc::new(all),
+            part: "",
+            source,
         }
     }
 
-    /// Digits from an IDX file of images and one of their labels; `place` is how [`Source`] calls it.
-    fn read(images: &Path, labels: &Path, place: String) -> Result<Self> {
-        let digits = Digits {
-            images: Arc::new(idx::read_images(images)?),
-            labels: Arc::new(idx::read_labels(labels)?),
-            source: Source::Mnist { place },
-        };
-        let count = digits.images.len() / PIXELS;
-        if count != digits.len() {
-            let message = format!(
-                "expected {count} labels, one for each image in {}, but found {}. \
-                 Replace both files: `{FETCH}` gets MNIST's.",
-                images.display(),
-                digits.len()
-            );
-            return Err(Error::format(labels, message));
+    fn called(self, part: &'static str) -> Self {
+        Digits { part, ..self }
+    }
+
+    /// All but the last `count` digits, and those: digits to train on, and digits held out of training to choose with.
+    /// 10,000 of MNIST's 60,000 is the classic split. Both share the memory.
+    ///
+    /// Whatever is chosen by a figure (a recipe, a checkpoint) fits the digits that the figure was measured on. So the
+    /// choice is made on held-out digits, and the test digits only report how good it is.
+    ///
+    /// ```
+    /// # use digit_gan::prelude::*;
+    /// let (train, held_out) = Digits::builtin(60, &Rng::seed(1)).hold_out(10)?;
+    /// assert_eq!((train.len(), held_out.len()), (50, 10));
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Value`] unless at least one digit is held out, and at least one is left.
+    pub fn hold_out(&self, count: usize) -> Result<(Self, Self)> {
+        if count == 0 || count >= self.len() {
+            return Err(Error::Value(format!(
+                "hold_out: expected to hold out at least one of {} digits and to leave one, but was asked for {count}",
+                self.len()
+            )));
         }
-        Ok(digits)
+        let middle = self.range.end - count;
+        let part = |range, part| Digits {
+            range,
+            ..self.clone().called(part)
+        };
+        Ok((
+            part(self.range.start..middle, self.part),
+            part(middle..self.range.end, "held-out"),
+        ))
     }
 
     /// The number of digits.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.range.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.range.is_empty()
     }
 
-    /// The 784 bytes of digit `i`, row by row.
+    /// The shape of an image as a tensor: [1, height, width].
+    pub fn image_shape(&self) -> [usize; 3] {
+        [1, self.all.height, self.all.width]
+    }
+
+    /// The number of classes; labels are below it.
+    pub fn class_count(&self) -> usize {
+        self.all.class_names.len()
+    }
+
+    /// What the classes are called, in the order of their labels.
+    pub fn class_names(&self) -> &Arc<[String]> {
+        &self.all.class_names
+    }
+
+    /// What the class of a label is called.
+    ///
+    /// # Panics
+    /// If `label` is not below [`Digits::class_count`], like a slice.
+    pub fn class_name(&self, label: u8) -> &str {
+        &self.all.class_names[usize::from(label)]
+    }
+
+    /// The bytes of digit `i`, row by row.
     ///
     /// # Panics
     /// If `i` is not below [`Digits::len`], like a slice.
     pub fn image(&self, i: usize) -> &[u8] {
-        &self.images[i * PIXELS..][..PIXELS]
+        assert!(i < self.len(), "digit {i} of {}", self.len());
+        let size = self.all.height * self.all.width;
+        &self.all.pixels[(self.range.start + i) * size..][..size]
     }
 
-    /// The label, 0-9, of digit `i`.
+    /// The label of digit `i`.
     ///
     /// # Panics
     /// If `i` is not below [`Digits::len`], like a slice.
     pub fn label(&self, i: usize) -> u8 {
-        self.labels[i]
+        self.labels()[i]
     }
 
     /// All labels, in order.
     pub fn labels(&self) -> &[u8] {
-        &self.labels
+        &self.all.labels[self.range.clone()]
+    }
+
+    /// "60000 training digits"
+    pub(crate) fn count_and_part(&self) -> String {
+        let space = if self.part.is_empty() { "" } else { " " };
+        format!("{}{space}{} digits", self.len(), self.part)
     }
 
     /// Where the digits came from.
@@ -160,35 +290,25 @@ impl Digits {
     ///
     /// A batch size of 0, or above the number of digits, gives one error instead of an empty pass.
     pub fn batches(&self, batch_size: usize, rng: &Rng) -> Batches {
-        let count = self.len();
-        let refused = (!(1..=count).contains(&batch_size)).then(|| {
-            Error::Value(format!(
-                "batches: expected a batch size from 1 to {count}, the number of digits, but found {batch_size}"
-            ))
-        });
-        Batches {
-            digits: self.clone(),
-            order: rng.permutation(count),
-            next: 0,
-            batch_size,
-            refused,
-        }
+        Batches::new(self, batch_size, rng)
     }
 
-    /// A checksum of all images and labels: tells whether a run goes on with the digits that it began with.
+    /// A checksum of all images and labels: tells whether a run resumes with the digits that it began with.
     pub(crate) fn checksum(&self) -> u32 {
+        let size = self.all.height * self.all.width;
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&self.images);
-        hasher.update(&self.labels);
+        hasher.update(&self.all.pixels[self.range.start * size..self.range.end * size]);
+        hasher.update(self.labels());
         hasher.finalize()
     }
 
-    /// The digits of these indices as images (n, 1, 28, 28), f32 in [-1, 1], and labels (n,), u32, on the CPU.
+    /// The digits at these indices as images (n, 1, height, width), f32 in [-1, 1], and labels (n,), u32, on the CPU.
     ///
     /// # Panics
     /// If an index is not below [`Digits::len`], like a slice.
     pub fn tensors(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
-        let mut pixels = Vec::with_capacity(indices.len() * PIXELS);
+        let [channels, height, width] = self.image_shape();
+        let mut pixels = Vec::with_capacity(indices.len() * height * width);
         for &i in indices {
             pixels.extend(
                 self.image(i)
@@ -197,58 +317,40 @@ impl Digits {
             );
         }
         let labels: Vec<u32> = indices.iter().map(|&i| self.label(i).into()).collect();
+        let shape = (indices.len(), channels, height, width);
         Ok((
-            Tensor::from_vec(pixels, (indices.len(), 1, SIDE, SIDE), &Device::Cpu)?,
+            Tensor::from_vec(pixels, shape, &Device::Cpu)?,
             Tensor::from_vec(labels, indices.len(), &Device::Cpu)?,
         ))
     }
 }
 
-/// Shuffled batches: images (batch, 1, 28, 28), f32 in [-1, 1], and labels (batch,), u32, on the CPU.
-/// Made by [`Digits::batches`].
-pub struct Batches {
-    digits: Digits,
-    order: Vec<usize>,
-    next: usize,
-    batch_size: usize,
-    refused: Option<Error>,
-}
-
-impl Batches {
-    /// Leaves out the next `count` batches, as if they had been taken.
-    pub(crate) fn skip_batches(&mut self, count: usize) {
-        let skipped = count.saturating_mul(self.batch_size);
-        self.next = self.next.saturating_add(skipped).min(self.order.len());
-    }
-
-    /// How many batches have been taken.
-    pub(crate) fn taken(&self) -> usize {
-        self.next / self.batch_size.max(1)
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<(Tensor, Tensor)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.refused.take() {
-            self.next = self.order.len();
-            return Some(Err(error));
-        }
-        let batch = self.order[self.next..]
-            .get(..self.batch_size)
-            .filter(|batch| !batch.is_empty())?;
-        self.next += batch.len();
-        Some(self.digits.tensors(batch))
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
+impl Split {
+    fn name(self) -> &'static str {
+        match self {
             Split::Train => "training",
             Split::Test => "test",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.count_and_part(), self.source)
+    }
+}
+
+impl Show for Digits {
+    fn content(&self) -> Content {
+        Content::text(self.to_string())
+    }
+}
+
+evcxr_display!(Digits);
+
+impl fmt::Debug for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -258,8 +360,10 @@ impl fmt::Display for Source {
             Source::Mnist { place } => write!(f, "MNIST from {place}"),
             Source::Builtin => write!(
                 f,
-                "built-in, drawn by digit-gan, not MNIST (`{FETCH}` or `make mnist` fetches MNIST)"
+                "built-in, drawn by digit-gan, not MNIST (`{}` or `make mnist` fetches MNIST)",
+                mnist::FETCH
             ),
+            Source::Memory => f.write_str("from memory"),
         }
     }
 }

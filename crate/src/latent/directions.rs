@@ -1,9 +1,10 @@
 //! Directions in which a generator's images change most.
 
 use candle_core::{DType, Device, Tensor};
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
 use super::rows;
+use crate::linalg::symmetric_eigen;
 use crate::{Error, Result};
 
 /// Directions of the latent space that are at right angles to each other, the strongest first; see [`directions`].
@@ -19,14 +20,14 @@ pub struct Directions {
 ///
 /// Where GANSpace (Härkönen et al. 2020, <https://arxiv.org/abs/2004.02546>) takes the PCA of a layer's activations and
 /// regresses it on the noise, here the images themselves are regressed on the noise, and the PCA is taken of what the
-/// regression explains: it finds what changes alike all over the latent space. Each class is regressed around its own
-/// mean, so that directions change how a digit is written and not which.
+/// regression explains: it finds what changes in the same way all over the latent space. Each class is regressed around
+/// its own mean, so that directions change how a digit is written and not which.
 ///
-/// Directions point to where there is more ink. A few thousand samples will do.
+/// Directions point to where there is more ink. A few thousand samples are enough.
 ///
 /// # Errors
 /// [`Error::Shape`] unless there is an image, and a label if any, for each of at least two points; [`Error::Value`] for
-/// values that are not finite.
+/// values that are not finite, or differ by too many orders of magnitude.
 pub fn directions(noise: &Tensor, images: &Tensor, labels: Option<&Tensor>) -> Result<Directions> {
     let (_, latent) = rows(noise, "directions")?;
     let n = noise.dim(0)?;
@@ -44,12 +45,6 @@ pub fn directions(noise: &Tensor, images: &Tensor, labels: Option<&Tensor>) -> R
     let slopes = (noise.t()?.matmul(&centred)? / n as f64)?; // (latent, pixels)
     let slopes = slopes.to_dtype(DType::F64)?;
     let products: Vec<f64> = slopes.matmul(&slopes.t()?)?.flatten_all()?.to_vec1()?;
-    if products.iter().any(|value| !value.is_finite()) {
-        return Err(Error::Value(
-            "directions: the images hold values that are not finite: the generator has diverged"
-                .into(),
-        ));
-    }
     let ink = slopes.sum(1)?.to_vec1::<f64>()?;
     Directions::from_products(DMatrix::from_row_slice(latent, latent, &products), &ink)
 }
@@ -58,10 +53,8 @@ impl Directions {
     /// `ink` is what a step along each axis adds to the sum of all pixels.
     fn from_products(products: DMatrix<f64>, ink: &[f64]) -> Result<Self> {
         let latent = ink.len();
-        let SymmetricEigen {
-            eigenvectors,
-            eigenvalues,
-        } = products.symmetric_eigen();
+        let eigen = symmetric_eigen(products, "directions")?;
+        let (eigenvalues, eigenvectors) = (eigen.eigenvalues, eigen.eigenvectors);
         let mut order: Vec<usize> = (0..latent).collect();
         order.sort_by(|&i, &j| eigenvalues[j].total_cmp(&eigenvalues[i]));
         let mut values = Vec::with_capacity(latent * latent);
@@ -88,7 +81,7 @@ impl Directions {
     /// Direction `i`, counted from 0: (1, latent), of length 1.
     ///
     /// # Errors
-    /// [`Error::Value`] if there are not so many.
+    /// [`Error::Value`] if there are fewer directions.
     pub fn get(&self, i: usize) -> Result<Tensor> {
         if i >= self.strengths.len() {
             return Err(Error::Value(format!(
@@ -99,7 +92,7 @@ impl Directions {
         Ok(self.rows.narrow(0, i, 1)?)
     }
 
-    /// All points of `noise` (n, latent), moved so far along each of these directions.
+    /// All points of `noise` (n, latent), moved along directions: pairs of a direction and how far.
     ///
     /// # Errors
     /// Those of [`Directions::get`], and [`Error::Shape`] for noise of another size.
@@ -119,7 +112,7 @@ impl Directions {
     }
 }
 
-/// The class of each of `n` images, one and the same where there are no labels.
+/// The class of each of `n` images; all are of one class where there are no labels.
 fn classes(labels: Option<&Tensor>, n: usize) -> Result<Vec<u32>> {
     let Some(labels) = labels else {
         return Ok(vec![0; n]);

@@ -1,8 +1,8 @@
-//! The space that a generator draws from: ways through it, directions in it, and the way back from an image.
+//! The latent space that a generator draws from: paths through it, directions in it, and the way back from an image.
 //!
 //! Noise is a tensor (n, latent), a point a row, as [`Rng::normal`](crate::rng::Rng::normal) draws it. A normal point of
-//! many dimensions lies close to a sphere, the *shell*, whose radius is the square root of their number; a generator has
-//! never been trained on what lies far inside or outside of it.
+//! many dimensions lies close to a sphere, the *shell*, whose radius is the square root of their number; a generator
+//! has never been trained on points far inside or outside it.
 //!
 //! ```
 //! use digit_gan::{latent, rng::Rng};
@@ -28,7 +28,7 @@ use candle_core::{DType, Tensor};
 
 use crate::{Error, Result};
 
-/// The values of noise (n, latent), row by row, and how many are in a row.
+/// The values of noise (n, latent), row by row, and the length of a row.
 fn rows(noise: &Tensor, caller: &str) -> Result<(Vec<f32>, usize)> {
     let &[n, latent] = noise.dims() else {
         return Err(Error::Shape(format!(
@@ -64,8 +64,7 @@ fn lengths(values: &[f32], latent: usize, caller: &str) -> Result<Vec<f64>> {
     let lengths: Vec<f64> = values.chunks_exact(latent).map(length).collect();
     match lengths.iter().position(|&length| length == 0.) {
         Some(at) => Err(Error::Value(format!(
-            "{caller}: point {at} of the noise is the origin, which lies in no direction; draw the noise with \
-             Rng::normal"
+            "{caller}: point {at} of the noise is the origin, which has no direction; draw the noise with Rng::normal"
         ))),
         None => Ok(lengths),
     }

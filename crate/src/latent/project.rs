@@ -1,12 +1,11 @@
 //! From an image back to the noise that it might have been drawn from.
 
 use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 
 use super::{lengths, rows};
 use crate::nn::{Network, with_class};
-use crate::optim::Schedule;
-use crate::{Error, Result};
+use crate::optim::{Adam, Schedule};
+use crate::{Error, Result, interrupt};
 
 /// Adam's step at the start, in units of the noise's standard deviation; it falls to 0 along half a cosine.
 const RATE: f64 = 0.1;
@@ -42,7 +41,7 @@ pub struct Projection {
 /// use digit_gan::{latent::project, nn::Sequential, rng::Rng};
 /// let rng = Rng::seed(1);
 /// let generator = Sequential::new("generator", [8]).dense(20).tanh().build(&rng)?;
-/// let image = generator.eval(&rng.normal((1, 8))?)?;
+/// let image = generator.forward(&rng.normal((1, 8))?)?;
 /// let found = project(&generator, &image, &rng.normal((4, 8))?, None, 100)?;
 /// assert!(found.losses[100] < 0.1 * found.losses[0]);
 /// # Ok::<(), digit_gan::Error>(())
@@ -68,18 +67,13 @@ pub fn project(
     }
     let classes = classes(generator, latent, labels)?;
     let noise = Var::from_tensor(&start.to_dtype(DType::F32)?.contiguous()?)?;
-    let mut adam = AdamW::new(
-        vec![noise.clone()],
-        ParamsAdamW {
-            weight_decay: 0.,
-            ..ParamsAdamW::default()
-        },
-    )?;
+    let mut adam = Adam::new(vec![noise.clone()], RATE, 0.9)?;
     let (mut path, mut losses) = (Vec::new(), Vec::new());
     for step in 0..=steps {
+        interrupt::check()?;
         let image = match labels {
-            Some(labels) => generator.eval(&with_class(&noise, labels, classes)?)?,
-            None => generator.eval(&noise)?,
+            Some(labels) => generator.forward(&with_class(&noise, labels, classes)?)?,
+            None => generator.forward(&noise)?,
         };
         let difference = image.broadcast_sub(&target)?.flatten_from(1)?;
         let loss = difference.sqr()?.mean(1)?; // (n,)
@@ -87,9 +81,9 @@ pub fn project(
         losses.push(loss.to_vec1::<f32>()?);
         if step < steps {
             let progress = step as f64 / steps as f64;
-            adam.set_learning_rate(RATE * Schedule::Cosine { to: 0. }.factor(progress));
+            adam.learning_rate = RATE * Schedule::Cosine { to: 0. }.factor(progress);
             // Of a sum each start gets its own gradient, as if it were alone.
-            adam.backward_step(&loss.sum_all()?)?;
+            adam.step(&loss.sum_all()?)?;
             noise.set(&of_lengths(&noise, &shell)?)?;
         }
     }
@@ -121,9 +115,9 @@ fn nearest(
     let noise = own[own.len() - 1].copy()?;
     let image = match labels {
         Some(labels) => {
-            generator.eval(&with_class(&noise, &labels.narrow(0, start, 1)?, classes)?)?
+            generator.forward(&with_class(&noise, &labels.narrow(0, start, 1)?, classes)?)?
         }
-        None => generator.eval(&noise)?,
+        None => generator.forward(&noise)?,
     };
     Ok(Projection {
         noise,

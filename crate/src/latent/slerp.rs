@@ -6,10 +6,10 @@ use super::{lengths, rows};
 use crate::{Error, Result};
 
 /// Spherical interpolation (White 2016, <https://arxiv.org/abs/1609.04468>): each point of `a` (n, latent), turned by the
-/// share `t` of the angle to the same row of `b`, on the arc through both; its length changes from one's to the other's
-/// evenly. `t` of 0 gives `a`, of 1 gives `b`.
+/// fraction `t` of the angle to the same row of `b`, on the arc through both; its length changes from one's to the other's
+/// linearly. `t` of 0 gives `a`, of 1 gives `b`.
 ///
-/// Between opposite points there are many arcs; one of them is taken, always the same.
+/// Between opposite points there are many arcs; the same one is always taken.
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::Value`] for a point that is not finite or is the origin, or a `t` that is
@@ -17,14 +17,14 @@ use crate::{Error, Result};
 pub fn slerp(a: &Tensor, b: &Tensor, t: f64) -> Result<Tensor> {
     if a.dims() != b.dims() {
         return Err(Error::Shape(format!(
-            "slerp: expected as much noise at both ends, got {:?} and {:?}",
+            "slerp: expected noise of one shape at both ends, got {:?} and {:?}",
             a.dims(),
             b.dims()
         )));
     }
     if !t.is_finite() {
         return Err(Error::Value(format!(
-            "slerp: t is {t}, expected a share of the way, from 0 to 1"
+            "slerp: t is {t}, expected a fraction of the way, from 0 to 1"
         )));
     }
     let ((from, latent), (to, _)) = (rows(a, "slerp")?, rows(b, "slerp")?);
@@ -51,7 +51,7 @@ fn on_the_arc(
     let cosine = dot(&u, &v);
     let mut side = without(&v, &u); // the part of v that points away from u
     let sine = dot(&side, &side).sqrt();
-    // The quotient of the sines in White's formula has no value where the arc is none or a half circle.
+    // The quotient of the sines in White's formula is 0 / 0 where the points lie in one direction, or opposite.
     if sine < 1e-6 {
         side = any_side(&u);
     }
@@ -65,7 +65,7 @@ fn on_the_arc(
     turned.map(|value| value as f32).collect()
 }
 
-/// A direction at right angles to the unit vector `u`: of the axis that is the least in line with it.
+/// A direction at right angles to the unit vector `u`, made from the axis that is least aligned with it.
 fn any_side(u: &[f64]) -> Vec<f64> {
     let least = (0..u.len()).min_by(|&i, &j| u[i].abs().total_cmp(&u[j].abs()));
     let mut axis = vec![0.; u.len()];

@@ -9,13 +9,13 @@ use crate::rng::Rng;
 use crate::{Error, Result};
 
 /// The truncation trick (Brock et al. 2018, <https://arxiv.org/abs/1809.11096>): every value of the standard normal
-/// `noise` (n, latent) that lies outside of [-`threshold`, `threshold`] is drawn again until it lies inside. The others
-/// stay, so that two thresholds can be compared on the same digits.
+/// `noise` (n, latent) that lies outside [-`threshold`, `threshold`] is drawn again until it lies inside. The others
+/// are kept, so that two thresholds can be compared on the same digits.
 ///
 /// # Errors
 /// [`Error::Shape`] for another shape, [`Error::Value`] for noise that is not finite or a threshold that is not positive.
 pub fn truncate(noise: &Tensor, threshold: f64, rng: &Rng) -> Result<Tensor> {
-    // Below, single precision has no number left between the bounds.
+    // Below this, single precision has hardly any numbers between the bounds.
     if threshold.is_nan() || threshold < f64::from(f32::MIN_POSITIVE) {
         return Err(Error::Value(format!(
             "truncate: the threshold is {threshold}, expected a positive number: 2 cuts off 5% of the values, 0.5 cuts 62%"
@@ -33,19 +33,18 @@ pub fn truncate(noise: &Tensor, threshold: f64, rng: &Rng) -> Result<Tensor> {
 /// A standard normal value from [-bound, bound].
 fn normal_within(bound: f32, rng: &mut ChaCha8Rng) -> Result<f32> {
     if bound > 1. {
-        // Two in three are inside, at least.
+        // At least two in three values are inside.
         let mut values = StandardNormal.sample_iter(rng);
         return Ok(values
             .find(|value: &f32| value.abs() <= bound)
             .unwrap_or(0.));
     }
-    // Few normal values are inside of narrow bounds; of uniform ones, three in five at least have their share of the
-    // bell's height.
-    let evenly = |low: f32, high: f32| {
+    // Few normal values are inside narrow bounds. Rejection from uniform values instead accepts at least three in five.
+    let uniform = |low: f32, high: f32| {
         Uniform::new_inclusive(low, high)
             .map_err(|error| Error::Value(format!("truncate: {error}")))
     };
-    let (within, height) = (evenly(-bound, bound)?, evenly(0., 1.)?);
+    let (within, height) = (uniform(-bound, bound)?, uniform(0., 1.)?);
     loop {
         let value = within.sample(rng);
         if height.sample(rng) <= (-0.5 * value * value).exp() {

@@ -1,87 +1,100 @@
-//! Which digits there are, how often, and how sure the judge is of them.
+//! Which classes there are, how often, and how sure the judge is of them.
+
+use std::sync::Arc;
 
 use super::Features;
-use crate::data::CLASSES;
 use crate::{Error, Result};
 
 /// What a judge takes images for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classes {
-    /// The share of each digit among the images, by its most probable name.
-    pub histogram: [f64; CLASSES],
-    /// The mean probability of the most probable digit: low for images that are no digits.
+    /// What the classes are called.
+    pub names: Arc<[String]>,
+    /// The fraction of images of each class, by the most probable one of each image.
+    pub histogram: Vec<f64>,
+    /// The mean probability of the most probable class: low for images that are no digits.
     pub confidence: f64,
 }
 
 impl Classes {
-    /// Counts the digits.
+    /// Counts the most probable class of each image.
     ///
     /// # Errors
     /// [`Error::Value`] for features without probabilities, such as pixels.
-    pub fn of(features: &Features) -> Result<Self> {
-        let probabilities = judged(features)?;
-        let count = probabilities.len() as f64;
-        let mut counts = [0u32; CLASSES];
-        features
-            .classes()
-            .for_each(|class| counts[usize::from(class)] += 1);
-        let most = |row: &[f32; CLASSES]| f64::from(row.iter().copied().fold(0., f32::max));
-        let sum: f64 = probabilities.iter().map(most).sum();
+    pub fn from_features(features: &Features) -> Result<Self> {
+        check_judged(features)?;
+        let count = features.len() as f64;
+        let mut counts = vec![0u32; features.class_names().len()];
+        features.predictions().for_each(|class| counts[class] += 1);
+        let most = |row: &[f32]| f64::from(row.iter().copied().fold(0., f32::max));
+        let sum: f64 = features.probabilities().map(most).sum();
         Ok(Classes {
-            histogram: counts.map(|n| f64::from(n) / count),
+            names: features.class_names().clone(),
+            histogram: counts.iter().map(|&n| f64::from(n) / count).collect(),
             confidence: sum / count,
         })
     }
 
-    /// The Kullback-Leibler divergence Σ p ln(p / q) of these digits' shares p from the reference's shares q, in nats:
-    /// 0 for equal shares, ln 10 = 2.3 for one digit only among ten equally often. A digit that never came out adds
-    /// nothing itself, but makes the others' shares too large.
+    /// The Kullback-Leibler divergence Σ p ln(p / q) of these fractions p from the reference's fractions q, in nats:
+    /// 0 for equal ones, ln 10 = 2.3 for one class only among ten of equal size. A class that is missing adds nothing
+    /// itself, but makes the fractions of the others too large.
     ///
     /// # Errors
-    /// [`Error::Value`] where a digit came out that the reference lacks: the divergence would be infinite.
+    /// [`Error::Shape`] for other classes than the reference's; [`Error::Value`] where a class came out that the
+    /// reference lacks: the divergence would be infinite.
     pub fn divergence(&self, reference: &Classes) -> Result<f64> {
-        let shares = || self.histogram.iter().zip(&reference.histogram);
-        if let Some(digit) = shares().position(|(&p, &q)| p > 0. && q == 0.) {
-            return Err(Error::Value(format!(
-                "divergence: the reference holds no {digit}, so that its share cannot be compared; take a reference \
-                 with all ten digits, of a few hundred images at least"
+        if self.names != reference.names {
+            return Err(Error::Shape(format!(
+                "divergence: expected the reference's {} classes, but found {} or other names; both must come from one judge",
+                reference.names.len(),
+                self.names.len()
             )));
         }
-        let terms = shares().map(|(&p, &q)| if p > 0. { p * (p / q).ln() } else { 0. });
+        let fractions = || self.histogram.iter().zip(&reference.histogram);
+        if let Some(class) = fractions().position(|(&p, &q)| p > 0. && q == 0.) {
+            return Err(Error::Value(format!(
+                "divergence: the reference holds no {}, so that its fraction cannot be compared; take a reference with \
+                 all {} classes, of a few hundred images at least",
+                self.names[class],
+                self.names.len()
+            )));
+        }
+        let terms = fractions().map(|(&p, &q)| if p > 0. { p * (p / q).ln() } else { 0. });
         Ok(terms.sum())
     }
 }
 
-/// The share of images that the judge takes for the digit asked for.
+/// The fraction of images that the judge takes for the class asked for.
 ///
 /// # Errors
-/// [`Error::Shape`] unless there is a label for each image; [`Error::Value`] for labels above 9 and for features
+/// [`Error::Shape`] unless there is a label for each image; [`Error::Value`] for labels of no class and for features
 /// without probabilities.
-pub fn asked_right(features: &Features, labels: &[u32]) -> Result<f64> {
-    judged(features)?;
+pub fn class_accuracy(features: &Features, labels: &[u32]) -> Result<f64> {
+    check_judged(features)?;
     if labels.len() != features.len() {
         return Err(Error::Shape(format!(
-            "asked digits: expected {} labels, one for each image, but found {}",
+            "class_accuracy: expected {} labels, one for each image, but found {}",
             features.len(),
             labels.len()
         )));
     }
-    if let Some(label) = labels.iter().find(|&&label| label >= CLASSES as u32) {
+    let classes = features.class_names().len();
+    if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
         return Err(Error::Value(format!(
-            "asked digits: expected labels from 0 to 9, but found {label}"
+            "class_accuracy: expected labels from 0 to {}, but found {label}",
+            classes - 1
         )));
     }
-    let pairs = features.classes().zip(labels);
-    let right = pairs.filter(|&(class, &label)| u32::from(class) == label);
+    let pairs = features.predictions().zip(labels);
+    let right = pairs.filter(|&(class, &label)| class == label as usize);
     Ok(right.count() as f64 / labels.len() as f64)
 }
 
-fn judged(features: &Features) -> Result<&[[f32; CLASSES]]> {
-    match features.probabilities() {
-        [] => Err(Error::Value(
-            "classes: these features hold no probabilities of digits; take Judge::features()"
-                .into(),
-        )),
-        probabilities => Ok(probabilities),
+fn check_judged(features: &Features) -> Result<()> {
+    if features.class_names().is_empty() {
+        let message =
+            "classes: these features hold no probabilities of classes; take Judge::features()";
+        return Err(Error::Value(message.into()));
     }
+    Ok(())
 }

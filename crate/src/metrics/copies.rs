@@ -4,22 +4,22 @@ use super::{Features, Neighbour, nearest};
 use crate::data::Digits;
 use crate::{Error, Result};
 
-/// One in so many held-out digits lies nearer to a training digit than the others: as near as digits get by chance.
+/// One in this many held-out digits is suspiciously near to a training digit: as near as digits get by chance.
 const NEAREST: usize = 100;
 
-/// Digits that are compared with one image at a time: bounds the memory of their pixels as numbers.
+/// Digits whose pixels are in memory as f32 at a time.
 const CHUNK: usize = 5000;
 
 /// The training digit nearest to each of some images.
 #[derive(Clone, Debug)]
 pub struct Neighbours {
-    /// The nearest to the judge.
+    /// The nearest in the judge's features.
     pub in_features: Vec<Neighbour>,
     /// The nearest pixel by pixel.
     pub in_pixels: Vec<Neighbour>,
 }
 
-/// The digit nearest to each query in pixels, as [`nearest`] of all digits' pixels, which need not fit into memory.
+/// What [`nearest`] finds among the pixels of all digits, which need not fit into memory as f32.
 pub(super) fn nearest_in_pixels(queries: &Features, digits: &Digits) -> Result<Vec<Neighbour>> {
     let none = Neighbour {
         index: 0,
@@ -28,7 +28,7 @@ pub(super) fn nearest_in_pixels(queries: &Features, digits: &Digits) -> Result<V
     let mut best = vec![none; queries.len()];
     let all: Vec<usize> = (0..digits.len()).collect();
     for (chunk, indices) in all.chunks(CHUNK).enumerate() {
-        let pixels = Features::pixels(&digits.tensors(indices)?.0)?;
+        let pixels = Features::from_pixels(&digits.tensors(indices)?.0)?;
         for (best, found) in best.iter_mut().zip(nearest(queries, &pixels)?) {
             if found.distance < best.distance {
                 *best = Neighbour {
@@ -49,16 +49,17 @@ pub struct Copies {
     pub samples: f64,
     /// The same of held-out digits.
     pub held_out: f64,
-    /// The share of samples nearer than all but 1% of held-out digits are: 0.01 where nothing was copied.
+    /// The fraction of samples nearer than all but 1% of held-out digits are: 0.01 where nothing was copied.
     pub near: f64,
 }
 
 impl Copies {
-    /// `samples` and `held_out` are the nearest training digits that [`nearest`](super::nearest) finds.
+    /// Compares the distances to the nearest training digits, as [`nearest`] finds them for
+    /// samples and for held-out digits.
     ///
     /// # Errors
     /// [`Error::Value`] for no samples, or no held-out digits.
-    pub fn of(samples: &[Neighbour], held_out: &[Neighbour]) -> Result<Self> {
+    pub fn from_neighbours(samples: &[Neighbour], held_out: &[Neighbour]) -> Result<Self> {
         if samples.is_empty() || held_out.is_empty() {
             return Err(Error::Value(format!(
                 "copies: expected samples and held-out digits, at least one of each, but found {} and {}",

@@ -1,5 +1,6 @@
 //! All metrics of a generator in one go.
 
+use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Tensor;
@@ -7,17 +8,22 @@ use candle_core::Tensor;
 use super::copies::nearest_in_pixels;
 use super::features::shuffled;
 use super::{
-    Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, asked_right,
-    kernel_distance, nearest,
+    Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, class_accuracy,
+    kid, nearest,
 };
 use crate::data::Digits;
+use crate::display::{Content, Show, evcxr_display};
 use crate::{Error, Result};
 
 /// Samples looked up among all training digits: a median needs no more.
 const LOOKED_UP: usize = 2000;
 
-/// A protocol that makes figures comparable: one judge, one number of samples, and one set of real digits, that
-/// neither the judge nor the generators were trained on, measured once.
+/// A protocol that makes figures comparable: one judge, one number of samples, and one set of real digits that
+/// neither the judge nor the generators were trained on, measured once. Shows itself in a cell: the protocol, and what
+/// real digits reach.
+///
+/// It reports: what is chosen by its figures (a recipe, a checkpoint) is chosen on
+/// [held-out](crate::data::Digits::hold_out) digits, and then reported on the test digits.
 pub struct Evaluation {
     judge: Judge,
     train: Digits,
@@ -26,9 +32,11 @@ pub struct Evaluation {
     reference: Reference,
     held_out: Neighbours,
     floor: Arc<Report>,
+    /// "10000 test digits".
+    against: String,
 }
 
-/// The test digits, as each metric wants them.
+/// The test digits, as each metric needs them.
 struct Reference {
     gaussian: Gaussian,
     neighbourhoods: Neighbourhoods,
@@ -36,13 +44,13 @@ struct Reference {
 }
 
 impl Evaluation {
-    /// Measures the reference, which is all of `test`, and the floor: what so many samples would reach if they were
-    /// real, namely `samples` digits of `train`, chosen by a fixed seed. Prints one line. 10,000 is the usual number:
-    /// with fewer the Fréchet distance is larger and coverage smaller, those of the floor too.
+    /// Measures the reference, which is all of `test`, and the floor: the figures of `samples` real digits, taken from
+    /// `train` by a fixed seed. 10,000 is the usual number: with fewer, the Fréchet distance is larger and coverage
+    /// smaller, of the floor too.
     ///
     /// # Errors
     /// [`Error::Value`] if `train` holds fewer digits than `samples`, or there are too few to measure: 20 at least,
-    /// with all ten digits in `test`.
+    /// with every class in `test`; [`Error::Shape`] for images or classes other than the judge's.
     pub fn new(judge: &Judge, train: &Digits, test: &Digits, samples: usize) -> Result<Self> {
         if samples > train.len() {
             return Err(Error::Value(format!(
@@ -52,22 +60,16 @@ impl Evaluation {
             )));
         }
         let (seen, real) = (judge.features_of(train)?, judge.features_of(test)?);
-        let reference = Reference::of(&real)?;
+        let reference = Reference::fit(&real)?;
         let some_real = some(test.len());
-        let pixels = Features::pixels(&test.tensors(&some_real)?.0)?;
+        let pixels = Features::from_pixels(&test.tensors(&some_real)?.0)?;
         let held_out = find(train, &seen, &real.select(&some_real), &pixels)?;
         let chosen = &shuffled(train.len())[..samples];
         let labels: Vec<u32> = chosen.iter().map(|&i| train.label(i).into()).collect();
         let chosen = seen.select(chosen);
         let mut floor = reference.measure("real digits", &chosen, [&held_out; 2])?;
         floor.judge_accuracy = judge.accuracy();
-        floor.asked_right = Some(asked_right(&chosen, &labels)?);
-        println!(
-            "{samples} samples at a time against {} real digits, seen by {judge}: other real digits are at a Fréchet \
-             distance of {:.2}",
-            test.len(),
-            floor.frechet
-        );
+        floor.class_accuracy = Some(class_accuracy(&chosen, &labels)?);
         Ok(Evaluation {
             judge: judge.clone(),
             train: train.clone(),
@@ -75,17 +77,18 @@ impl Evaluation {
             reference,
             held_out,
             floor: Arc::new(floor),
+            against: test.count_and_part(),
         })
     }
 
-    /// All metrics of a generator's samples (n, 1, 28, 28) in [-1, 1], as many as [`Evaluation::new`] was told. `labels`
-    /// are the digits that a conditional generator was asked for.
+    /// All metrics of a generator's samples (n, 1, height, width) in [-1, 1], as many as [`Evaluation::new`] was given.
+    /// `labels` are the classes that a conditional generator was asked for.
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape, number of samples or number of labels; [`Error::Value`] for a pixel that is
-    /// not finite, or a label above 9.
+    /// not finite, or a label of no class.
     pub fn report(&self, name: &str, samples: &Tensor, labels: Option<&[u32]>) -> Result<Report> {
-        let pixels = Features::pixels(samples)?;
+        let pixels = Features::from_pixels(samples)?;
         if pixels.len() != self.floor.samples {
             return Err(Error::Shape(format!(
                 "report of {name}: expected {} samples, as many as the floor was measured with, but found {}",
@@ -94,8 +97,8 @@ impl Evaluation {
             )));
         }
         let seen = self.judge.features(samples)?;
-        let asked_right = labels
-            .map(|labels| asked_right(&seen, labels))
+        let class_accuracy = labels
+            .map(|labels| class_accuracy(&seen, labels))
             .transpose()?;
         let some = some(pixels.len());
         let (few, pixels) = (seen.select(&some), pixels.select(&some));
@@ -105,7 +108,7 @@ impl Evaluation {
             .measure(name, &seen, [&found, &self.held_out])?;
         Ok(Report {
             judge_accuracy: self.judge.accuracy(),
-            asked_right,
+            class_accuracy,
             floor: Some(self.floor.clone()),
             ..report
         })
@@ -116,18 +119,18 @@ impl Evaluation {
         &self.floor
     }
 
-    /// How often each digit comes in the reference.
+    /// Which classes the reference is of.
     pub fn classes(&self) -> &Classes {
         &self.reference.classes
     }
 
-    /// The training digits nearest to samples (n, 1, 28, 28), for
+    /// The training digits nearest to samples (n, 1, height, width), for
     /// [`plot::nearest_neighbours`](crate::plot::nearest_neighbours).
     ///
     /// # Errors
     /// As [`Evaluation::report`], for any number of samples.
     pub fn neighbours(&self, samples: &Tensor) -> Result<Neighbours> {
-        let pixels = Features::pixels(samples)?;
+        let pixels = Features::from_pixels(samples)?;
         find(
             &self.train,
             &self.seen,
@@ -137,37 +140,55 @@ impl Evaluation {
     }
 }
 
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "{} samples at a time against {}; as many other real digits are at a Fréchet distance of {:.2}",
+            self.floor.samples, self.against, self.floor.frechet
+        )
+    }
+}
+
+impl Show for Evaluation {
+    fn content(&self) -> Content {
+        Content::text(self.to_string())
+    }
+}
+
+evcxr_display!(Evaluation);
+
 impl Reference {
-    fn of(features: &Features) -> Result<Self> {
+    fn fit(features: &Features) -> Result<Self> {
         Ok(Reference {
-            gaussian: Gaussian::of(features)?,
-            neighbourhoods: Neighbourhoods::of(features)?,
-            classes: Classes::of(features)?,
+            gaussian: Gaussian::fit(features)?,
+            neighbourhoods: Neighbourhoods::fit(features)?,
+            classes: Classes::from_features(features)?,
         })
     }
 
     /// `found` near the samples, and near held-out digits.
     fn measure(&self, name: &str, seen: &Features, found: [&Neighbours; 2]) -> Result<Report> {
-        let classes = Classes::of(seen)?;
+        let classes = Classes::from_features(seen)?;
         let [near, held_out] = found;
         Ok(Report {
             name: name.into(),
             samples: seen.len(),
             judge_accuracy: 0.,
-            frechet: Gaussian::of(seen)?.distance(&self.gaussian)?,
-            kernel: kernel_distance(seen, self.neighbourhoods.reference())?,
-            overlap: self.neighbourhoods.overlap(seen)?,
+            frechet: Gaussian::fit(seen)?.distance(&self.gaussian)?,
+            kid: kid(seen, self.neighbourhoods.reference())?,
+            prdc: self.neighbourhoods.prdc(seen)?,
             divergence: classes.divergence(&self.classes)?,
             classes,
-            asked_right: None,
-            in_features: Copies::of(&near.in_features, &held_out.in_features)?,
-            in_pixels: Copies::of(&near.in_pixels, &held_out.in_pixels)?,
+            class_accuracy: None,
+            in_features: Copies::from_neighbours(&near.in_features, &held_out.in_features)?,
+            in_pixels: Copies::from_neighbours(&near.in_pixels, &held_out.in_pixels)?,
             floor: None,
         })
     }
 }
 
-/// Up to [`LOOKED_UP`] of so many images.
+/// The indices of up to [`LOOKED_UP`] of `count` images.
 fn some(count: usize) -> Vec<usize> {
     let mut chosen = shuffled(count);
     chosen.truncate(LOOKED_UP);

@@ -1,91 +1,112 @@
 //! Images as rows of numbers in which near means alike.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 
-use crate::data::{CLASSES, Digits, PIXELS, SIDE};
+use crate::data::Digits;
 use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// Images as a [`Judge`](super::Judge) sees them: a row of features each, and how probable each digit is. Or as pixels, without
-/// probabilities.
+/// Images as a [`Judge`](super::Judge) sees them: a row of features for each, and how probable each class is. Or as
+/// pixels, without probabilities.
 #[derive(Clone, Debug)]
 pub struct Features {
     /// Row after row.
     rows: Vec<f32>,
     dim: usize,
-    probabilities: Vec<[f32; CLASSES]>,
+    /// A row for each image, or nothing.
+    probabilities: Vec<f32>,
+    /// Empty without probabilities.
+    class_names: Arc<[String]>,
 }
 
 impl Features {
-    /// `rows` of `dim` features, one after the other, and the `probabilities` of the ten digits for each of them, or
-    /// for none.
+    /// `rows` of `dim` features, one after the other.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the numbers of values do not fit or there is no row; [`Error::Value`] for one that is
-    /// not finite.
-    pub fn new(rows: Vec<f32>, dim: usize, probabilities: Vec<[f32; CLASSES]>) -> Result<Self> {
+    /// [`Error::Shape`] unless there is at least one row, and whole ones only; [`Error::Value`] for a value that is not
+    /// finite.
+    pub fn new(rows: Vec<f32>, dim: usize) -> Result<Self> {
         if dim == 0 || rows.is_empty() || !rows.len().is_multiple_of(dim) {
             return Err(Error::Shape(format!(
                 "features: expected at least one row of {dim} values, and whole rows only, but found {} values",
                 rows.len()
             )));
         }
-        let count = rows.len() / dim;
-        if !probabilities.is_empty() && probabilities.len() != count {
-            return Err(Error::Shape(format!(
-                "features: expected the probabilities of {count} images, one for each row, or of none, but found {}",
-                probabilities.len()
-            )));
-        }
-        let row = rows.iter().position(|x| !x.is_finite()).map(|at| at / dim);
-        let finite = |row: &[f32; CLASSES]| row.iter().all(|x| x.is_finite());
-        let image = row.or_else(|| probabilities.iter().position(|row| !finite(row)));
-        if let Some(image) = image {
-            return Err(Error::Value(format!(
-                "features: image {image} has a value that is not finite; a generator that has diverged draws such \
-                 images: go back to an earlier one"
-            )));
-        }
+        check_finite(&rows, dim)?;
         Ok(Features {
             rows,
             dim,
-            probabilities,
+            probabilities: Vec::new(),
+            class_names: Arc::new([]),
         })
     }
 
-    /// The pixels of images (n, 1, 28, 28) in [-1, 1]: 784 a row, without probabilities.
+    /// The same with the `probabilities` of the classes of these names, a row for each image, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is a probability for each image and class, and at least one class;
+    /// [`Error::Value`] for one that is not finite.
+    pub fn with_probabilities(
+        self,
+        probabilities: Vec<f32>,
+        class_names: &Arc<[String]>,
+    ) -> Result<Self> {
+        let (count, classes) = (self.len(), class_names.len());
+        if classes == 0 || probabilities.len() != count * classes {
+            return Err(Error::Shape(format!(
+                "features: expected the probabilities of {classes} classes, at least one, for each of {count} images, but \
+                 found {} values",
+                probabilities.len()
+            )));
+        }
+        check_finite(&probabilities, classes)?;
+        Ok(Features {
+            probabilities,
+            class_names: class_names.clone(),
+            ..self
+        })
+    }
+
+    /// The pixels of images (n, channels, height, width), a row for each image, without probabilities.
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape or no image, [`Error::Value`] for a pixel that is not finite.
-    pub fn pixels(images: &Tensor) -> Result<Self> {
-        if !matches!(images.dims(), [n, 1, SIDE, SIDE] if *n > 0) {
-            return Err(Error::Shape(format!(
-                "pixels: expected images of shape (n, 1, 28, 28) with n at least 1, got {:?}",
-                images.dims()
-            )));
-        }
+    pub fn from_pixels(images: &Tensor) -> Result<Self> {
+        let dim = match images.dims() {
+            [n, image @ ..] if *n > 0 && image.len() == 3 => image.iter().product(),
+            other => {
+                return Err(Error::Shape(format!(
+                    "pixels: expected images of shape (n, channels, height, width) with n at least 1, got {other:?}"
+                )));
+            }
+        };
         let pixels = images.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-        Features::new(pixels, PIXELS, Vec::new())
+        Features::new(pixels, dim)
     }
 
-    /// The pixels of digits, as [`Features::pixels`] gives those of images.
+    /// The pixels of digits, as [`Features::from_pixels`] gives those of images in [-1, 1].
     ///
     /// # Errors
     /// [`Error::Shape`] for no digits.
-    pub fn pixels_of(digits: &Digits) -> Result<Self> {
+    pub fn from_digits(digits: &Digits) -> Result<Self> {
         let images = (0..digits.len()).map(|i| digits.image(i));
         let pixels = images.flatten().map(|&byte| f32::from(byte) / 127.5 - 1.0);
-        Features::new(pixels.collect(), PIXELS, Vec::new())
+        Features::new(pixels.collect(), digits.image_shape().iter().product())
     }
 
-    /// The images of these numbers.
+    /// Those of the images at these indices.
     pub(super) fn select(&self, images: &[usize]) -> Self {
-        let rows = images.iter().flat_map(|&i| self.row(i)).copied();
-        let probabilities = images.iter().filter_map(|&i| self.probabilities.get(i));
+        let rows_of = |values: &[f32], dim: usize| -> Vec<f32> {
+            let rows = images.iter().filter_map(|&i| values.chunks(dim).nth(i));
+            rows.flatten().copied().collect()
+        };
         Features {
-            rows: rows.collect(),
+            rows: rows_of(&self.rows, self.dim),
             dim: self.dim,
-            probabilities: probabilities.copied().collect(),
+            probabilities: rows_of(&self.probabilities, self.class_names.len().max(1)),
+            class_names: self.class_names.clone(),
         }
     }
 
@@ -95,7 +116,7 @@ impl Features {
         self.rows.len() / self.dim
     }
 
-    /// Features an image.
+    /// The number of features of each image.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -113,18 +134,35 @@ impl Features {
         &self.rows
     }
 
-    /// How probable each digit is, for each image; empty where no judge was asked.
-    pub fn probabilities(&self) -> &[[f32; CLASSES]] {
-        &self.probabilities
+    /// What the classes are called; empty without probabilities.
+    pub fn class_names(&self) -> &Arc<[String]> {
+        &self.class_names
     }
 
-    /// The most probable digit of each image; empty where no judge was asked.
-    pub fn classes(&self) -> impl Iterator<Item = u8> {
-        self.probabilities.iter().map(|row| {
-            let most = (0..CLASSES as u8)
-                .max_by(|&a, &b| row[usize::from(a)].total_cmp(&row[usize::from(b)]));
-            most.expect("there are ten")
+    /// How probable each class is, for each image; empty where no judge was asked.
+    pub fn probabilities(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.probabilities
+            .chunks_exact(self.class_names.len().max(1))
+    }
+
+    /// The most probable class of each image; empty where no judge was asked.
+    pub fn predictions(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.probabilities().map(|row| {
+            let most = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            most.unwrap_or_default()
         })
+    }
+}
+
+/// Refuses values that are not finite; `dim` of them belong to each image.
+fn check_finite(values: &[f32], dim: usize) -> Result<()> {
+    match values.iter().position(|x| !x.is_finite()) {
+        Some(at) => Err(Error::Value(format!(
+            "features: image {} has a value that is not finite; a generator that has diverged draws such images: go back \
+             to an earlier one",
+            at / dim
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -148,8 +186,8 @@ pub(super) fn at_least(least: usize, found: usize, caller: &str) -> Result<()> {
     Ok(())
 }
 
-/// So many images in random order, the same in every call. Images rarely come in one by themselves: a conditional
-/// generator's digits in turn, and the first half of MNIST's test set is the easier one.
+/// The indices of `count` images in random order, the same in every call. Images are rarely ordered by chance: the
+/// classes of a conditional generator alternate, and the first half of MNIST's test set is the easier one.
 pub(super) fn shuffled(count: usize) -> Vec<usize> {
     Rng::seed(0).permutation(count)
 }

@@ -1,16 +1,15 @@
 //! The Fréchet distance: how far apart two Gaussians are, in place of the two sets of images that they were fitted to.
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
 use super::Features;
 use super::features::{at_least, same_dim};
-use crate::{Error, Result};
+use crate::Result;
+use crate::linalg::symmetric_eigen;
 
 /// Rows summed at a time: fixed, so that sums don't depend on the number of threads.
 const CHUNK: usize = 500;
-/// Sweeps of an eigendecomposition: hundreds of times what 128 features need, so that no input can hang it.
-const SWEEPS: usize = 100_000;
 
 /// Mean and covariance of features.
 #[derive(Clone)]
@@ -26,8 +25,8 @@ impl Gaussian {
     /// Fits a Gaussian.
     ///
     /// # Errors
-    /// [`Error::Value`] for less than two images.
-    pub fn of(features: &Features) -> Result<Self> {
+    /// [`Error::Value`](crate::Error::Value) for fewer than two images.
+    pub fn fit(features: &Features) -> Result<Self> {
         at_least(2, features.len(), "Gaussian")?;
         let (count, dim) = (features.len() as f64, features.dim());
         let sum = |rows: &[f32]| {
@@ -71,7 +70,7 @@ impl Gaussian {
     /// compare only equal numbers. [Heusel et al. 2017](https://arxiv.org/abs/1706.08500).
     ///
     /// # Errors
-    /// [`Error::Shape`] for features of different lengths.
+    /// [`Error::Shape`](crate::Error::Shape) for features of different lengths.
     pub fn distance(&self, other: &Gaussian) -> Result<f64> {
         same_dim(self.mean.len(), other.mean.len(), "Fréchet distance")?;
         let means = (&self.mean - &other.mean).norm_squared();
@@ -79,7 +78,7 @@ impl Gaussian {
         let (values, _) = eigen(&both)?;
         let cross: f64 = values.iter().map(|value| value.sqrt()).sum();
         let distance = means + self.covariance.trace() + other.covariance.trace() - 2. * cross;
-        // Below 0 by rounding alone. Not max(), which would make the best figure of a NaN.
+        // Below 0 by rounding alone. Not max(0.), which would turn a NaN into the best figure of all.
         Ok(if distance < 0. { 0. } else { distance })
     }
 }
@@ -94,18 +93,10 @@ fn root(covariance: &DMatrix<f64>) -> Result<DMatrix<f64>> {
     Ok(scaled * vectors.transpose())
 }
 
-/// Eigenvalues and eigenvectors of a matrix that is symmetric but for rounding, and has no negative eigenvalues but
-/// by rounding: what rounding could have made of 0 is 0. Covariances of less images than features, or of images
-/// that are all the same, have such.
+/// Eigenvalues and eigenvectors of a covariance, or a product of some, that is symmetric but for rounding. Eigenvalues
+/// below rounding error count as 0: they are where there are fewer images than features, or only equal ones.
 fn eigen(matrix: &DMatrix<f64>) -> Result<(Vec<f64>, DMatrix<f64>)> {
-    let symmetric = (matrix + matrix.transpose()) / 2.;
-    let eigen = SymmetricEigen::try_new(symmetric, f64::EPSILON, SWEEPS).ok_or_else(|| {
-        Error::Value(
-            "Fréchet distance: the eigenvalues of a covariance were not found; its features differ by too many orders \
-             of magnitude"
-                .into(),
-        )
-    })?;
+    let eigen = symmetric_eigen((matrix + matrix.transpose()) / 2., "Fréchet distance")?;
     let largest = eigen.eigenvalues.max();
     let noise = largest.max(0.) * f64::EPSILON * matrix.nrows() as f64;
     let clean = |&value: &f64| if value > noise { value } else { 0. };

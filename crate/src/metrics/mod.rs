@@ -6,8 +6,8 @@
 //! use digit_gan::metrics::{Features, Gaussian};
 //! use digit_gan::{data::Digits, rng::Rng};
 //! let rng = Rng::seed(1);
-//! let digits = |n| Features::pixels_of(&Digits::builtin(n, &rng));
-//! let (some, others) = (Gaussian::of(&digits(100)?)?, Gaussian::of(&digits(200)?)?);
+//! let digits = |n| Features::from_digits(&Digits::builtin(n, &rng));
+//! let (some, others) = (Gaussian::fit(&digits(100)?)?, Gaussian::fit(&digits(200)?)?);
 //! assert!(some.distance(&some)? < 1e-6 && some.distance(&others)? > 1.);
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
@@ -18,16 +18,18 @@ mod evaluation;
 mod features;
 mod frechet;
 mod judge;
-mod kernel;
+mod kid;
 mod neighbours;
+mod prdc;
 mod report;
 
-pub use classes::{Classes, asked_right};
+pub use classes::{Classes, class_accuracy};
 pub use copies::{Copies, Neighbours};
 pub use evaluation::Evaluation;
 pub use features::Features;
 pub use frechet::Gaussian;
-pub use judge::Judge;
-pub use kernel::{KernelDistance, kernel_distance};
-pub use neighbours::{Neighbour, Neighbourhoods, Overlap, nearest};
+pub use judge::{Judge, JudgeRecipe};
+pub use kid::{Kid, kid};
+pub use neighbours::{Neighbour, nearest};
+pub use prdc::{Neighbourhoods, Prdc};
 pub use report::{Comparison, Report};

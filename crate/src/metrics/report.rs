@@ -4,29 +4,33 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Classes, Copies, KernelDistance, Overlap};
+use super::{Classes, Copies, Kid, Prdc};
+use crate::display::{Content, Show, evcxr_display, html_table};
 use crate::{Error, Result};
 
 /// All metrics of one generator, made by [`Evaluation::report`](super::Evaluation::report). Shows itself in a cell and
 /// prints as text, with the floor beside.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What the generator is called.
     pub name: String,
     /// How many samples were measured.
     pub samples: usize,
-    /// The share of test digits that the judge names right.
+    /// The fraction of test digits that the judge names right.
     pub judge_accuracy: f64,
     /// [`Gaussian::distance`](super::Gaussian::distance).
     pub frechet: f64,
-    /// [`kernel_distance`](super::kernel_distance).
-    pub kernel: KernelDistance,
-    pub overlap: Overlap,
+    /// [`kid`](super::kid()).
+    pub kid: Kid,
+    /// Precision, recall, density and coverage.
+    pub prdc: Prdc,
     /// [`Classes::divergence`] from the reference.
     pub divergence: f64,
+    /// Which classes the samples are of.
     pub classes: Classes,
-    /// [`asked_right`](super::asked_right), where digits were asked for.
-    pub asked_right: Option<f64>,
-    /// Whether the judge takes samples for copies.
+    /// [`class_accuracy`](super::class_accuracy), where classes were asked for.
+    pub class_accuracy: Option<f64>,
+    /// Whether samples are copies in the judge's features.
     pub in_features: Copies,
     /// Whether samples are copies pixel by pixel.
     pub in_pixels: Copies,
@@ -46,20 +50,24 @@ type Row = (&'static str, fn(&Report) -> Option<String>, &'static str);
 
 const ROWS: [Row; 13] = [
     ("Fréchet distance", |r| fixed(r.frechet, 2), "lower"),
-    ("kernel distance", |r| Some(with_error(r.kernel)), "lower"),
-    ("precision", |r| fixed(r.overlap.precision, 3), "higher"),
-    ("recall", |r| fixed(r.overlap.recall, 3), "higher"),
-    ("density", |r| fixed(r.overlap.density, 3), "higher"),
-    ("coverage", |r| fixed(r.overlap.coverage, 3), "higher"),
-    ("divergence of digits", |r| fixed(r.divergence, 4), "lower"),
+    (
+        "kernel distance (KID)",
+        |r| Some(with_error(r.kid)),
+        "lower",
+    ),
+    ("precision", |r| fixed(r.prdc.precision, 3), "higher"),
+    ("recall", |r| fixed(r.prdc.recall, 3), "higher"),
+    ("density", |r| fixed(r.prdc.density, 3), "higher"),
+    ("coverage", |r| fixed(r.prdc.coverage, 3), "higher"),
+    ("divergence of classes", |r| fixed(r.divergence, 4), "lower"),
     (
         "judge's confidence",
         |r| percent(r.classes.confidence),
         "higher",
     ),
     (
-        "asked digit right",
-        |r| r.asked_right.and_then(percent),
+        "class accuracy",
+        |r| r.class_accuracy.and_then(percent),
         "higher",
     ),
     (
@@ -80,7 +88,7 @@ impl Report {
     /// Several generators in one table.
     ///
     /// # Errors
-    /// [`Error::Value`] for no reports, or some of different evaluations: their figures do not compare.
+    /// [`Error::Value`] for no reports, or reports of different evaluations: their figures do not compare.
     pub fn compare(reports: &[Report]) -> Result<Comparison> {
         let Some(first) = reports.first() else {
             return Err(Error::Value("compare: expected at least one report".into()));
@@ -102,7 +110,7 @@ impl Report {
         })
     }
 
-    pub(crate) fn table(&self) -> Comparison {
+    fn table(&self) -> Comparison {
         Comparison {
             reports: vec![self.clone()],
         }
@@ -111,7 +119,7 @@ impl Report {
 
 impl Comparison {
     /// The title and the sentences under the table.
-    pub(crate) fn caption(&self) -> (String, String) {
+    fn caption(&self) -> (String, String) {
         let first = &self.reports[0];
         let title = format!(
             "{} samples, seen by a judge that names {:.2}% of the test digits right",
@@ -128,7 +136,7 @@ impl Comparison {
         self.reports.iter().chain(self.reports[0].floor.as_deref())
     }
 
-    pub(crate) fn header(&self) -> Vec<String> {
+    fn header(&self) -> Vec<String> {
         let names = self.reports.iter().map(|report| report.name.as_str());
         let floor = self.reports[0].floor.iter().map(|_| "floor");
         let all = ["metric"].into_iter().chain(names).chain(floor);
@@ -136,7 +144,7 @@ impl Comparison {
     }
 
     /// The cells of the table: a row for each metric that a generator has.
-    pub(crate) fn cells(&self) -> Vec<Vec<String>> {
+    fn cells(&self) -> Vec<Vec<String>> {
         let rows = ROWS.iter().filter_map(|(metric, cell, better)| {
             self.reports.iter().find_map(cell)?;
             let cells = self
@@ -149,7 +157,7 @@ impl Comparison {
     }
 
     /// The columns that hold numbers.
-    pub(crate) fn numbers(&self) -> Range<usize> {
+    fn numbers(&self) -> Range<usize> {
         1..1 + self.columns().count()
     }
 }
@@ -176,6 +184,22 @@ impl fmt::Display for Comparison {
     }
 }
 
+impl Show for Comparison {
+    fn content(&self) -> Content {
+        let ((caption, footer), header) = (self.caption(), self.header());
+        let table = html_table(&caption, &header, &self.cells(), self.numbers(), &footer);
+        Content::text(self.to_string()).with_html(table)
+    }
+}
+
+impl Show for Report {
+    fn content(&self) -> Content {
+        self.table().content()
+    }
+}
+
+evcxr_display!(Comparison, Report);
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(&self.table(), f)
@@ -186,10 +210,10 @@ fn fixed(value: f64, digits: usize) -> Option<String> {
     Some(format!("{value:.digits$}"))
 }
 
-fn percent(share: f64) -> Option<String> {
-    Some(format!("{:.1}%", 100. * share))
+fn percent(fraction: f64) -> Option<String> {
+    Some(format!("{:.1}%", 100. * fraction))
 }
 
-fn with_error(distance: KernelDistance) -> String {
+fn with_error(distance: Kid) -> String {
     format!("{:.2} ± {:.2}", distance.value, distance.standard_error)
 }

@@ -11,14 +11,15 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use digit_gan::{candle::{Device, Tensor}, nn::with_class, rng::Rng};
-/// let labels = Tensor::new(&[7u32, 0], &Device::Cpu)?; // a seven and a zero, please
+/// let labels = Tensor::new(&[7u32, 0], &Device::Cpu)?; // a seven and a zero
 /// let input = with_class(&Rng::seed(1).normal((2, 64))?, &labels, 10)?;
 /// assert_eq!(input.dims(), [2, 74]);
 /// assert_eq!(input.to_vec2::<f32>()?[0][64..], [0., 0., 0., 0., 0., 0., 0., 1., 0., 0.]);
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
 ///
-/// Errors if there is not one label for each row, or one is not below `classes`.
+/// # Errors
+/// [`Error::Shape`] if there is not one label for each row; [`Error::Value`] if one is not below `classes`.
 pub fn with_class(noise: &Tensor, labels: &Tensor, classes: usize) -> Result<Tensor> {
     let &[batch, _] = noise.dims() else {
         return Err(Error::Shape(format!(
@@ -36,20 +37,21 @@ pub fn with_class(noise: &Tensor, labels: &Tensor, classes: usize) -> Result<Ten
 /// weights of the last dense layer.
 ///
 /// ```
-/// use digit_gan::{candle::{Device, Tensor}, nn::of_class};
+/// use digit_gan::{candle::{Device, Tensor}, nn::class_logit};
 /// let output = Tensor::new(&[[0.5f32, 1., 2., 3.]], &Device::Cpu)?; // 3 classes
 /// let label = Tensor::new(&[2u32], &Device::Cpu)?;
-/// assert_eq!(of_class(&output, &label)?.to_vec2::<f32>()?, [[3.5]]);
+/// assert_eq!(class_logit(&output, &label)?.to_vec2::<f32>()?, [[3.5]]);
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
 ///
-/// Errors as [`with_class`] does.
-pub fn of_class(output: &Tensor, labels: &Tensor) -> Result<Tensor> {
+/// # Errors
+/// As [`with_class`].
+pub fn class_logit(output: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let seed = class_seed(output.dims(), labels, output.device())?;
     Ok((output * seed.to_dtype(output.dtype())?)?.sum_keepdim(1)?)
 }
 
-/// The gradient of the sum of [`of_class`] with respect to outputs of this shape: 1 at 0 and at 1 + label.
+/// The gradient of the sum of [`class_logit`] with respect to outputs of this shape: 1 at 0 and at 1 + label.
 pub(crate) fn class_seed(output: &[usize], labels: &Tensor, device: &Device) -> Result<Tensor> {
     match *output {
         [batch, columns] if columns >= 2 => {

@@ -11,11 +11,14 @@ use serde_json::json;
 
 use super::{Network, Sequential};
 use crate::files::write_atomically;
+use crate::format::Format;
 use crate::rng::Rng;
 use crate::{Error, Result};
 
 /// The header's entry that holds the [`Sequential`] as JSON.
 const CONFIG: &str = "digit_gan.network";
+/// The header's entry that holds the version of the format.
+const FORMAT: &str = "digit_gan.format";
 /// The header's entry that holds the CRC-32 of the whole file, as it is with [`BLANK`] in this place.
 const CHECKSUM: &str = "digit_gan.crc32";
 const BLANK: &str = "00000000";
@@ -86,6 +89,7 @@ pub(crate) fn save_tensors<const ENTRIES: usize>(
 ) -> Result<()> {
     let mut metadata = BTreeMap::from(header);
     metadata.insert(CHECKSUM, BLANK.into());
+    metadata.insert(FORMAT, Format::header());
     let mut entries = BTreeMap::from([("__metadata__", json!(metadata))]);
     let mut end = 0;
     for (name, tensor) in tensors {
@@ -165,6 +169,9 @@ impl Contents {
             return Err(damaged(&"its checksum is wrong"));
         }
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+        let header = metadata.metadata().clone().unwrap_or_default();
+        let version = header.get(FORMAT).map(String::as_str);
+        Format::check_header(path, version)?;
         let views = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let mut tensors = HashMap::new();
         for (name, view) in views.iter() {
@@ -175,7 +182,6 @@ impl Contents {
             let values = Tensor::from_raw_buffer(view.data(), DType::F32, view.shape(), cpu)?;
             tensors.insert(name.to_owned(), values);
         }
-        let header = metadata.metadata().clone().unwrap_or_default();
         Ok(Contents {
             tensors,
             header,

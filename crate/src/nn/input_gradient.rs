@@ -2,16 +2,17 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Layer, Network, Sequential, candle};
+use super::layers::{Pass, PiecewiseLinear};
+use super::{Network, Sequential};
 use crate::{Error, Result, ops};
 
 impl Network {
     /// The gradient of sum(`seed` * output) with respect to the batch `x` (batch, input shape...), in the shape of
     /// `x`; `seed` has the shape of the output (batch, output shape...). The network computes as in
-    /// [`Network::train`], with fresh dropout.
+    /// [`Network::forward_t`], with fresh dropout.
     ///
     /// It is exact, and a loss computed from it has exact gradients for the parameters (none for those of a frozen
-    /// network; `x` and `seed` are constants in it). These cost about as much as those of [`Network::train`], because
+    /// network; `x` and `seed` are constants in it). These cost about as much as those of [`Network::forward_t`], because
     /// the network is piecewise linear: batch normalisation and tanh are refused.
     ///
     /// ```
@@ -20,12 +21,13 @@ impl Network {
     /// let network = Sequential::new("line", [3]).dense(1).build(&rng)?;
     /// let seed = rng.normal((2, 1))?;
     /// let gradient = network.input_gradient(&rng.normal((2, 3))?, &seed)?;
-    /// let weight = &network.parameters()?[0].1; // (3, 1)
+    /// let weight = &network.named_parameters()?[0].1; // (3, 1)
     /// assert_eq!(gradient.to_vec2::<f32>()?, seed.matmul(&weight.t()?)?.to_vec2::<f32>()?);
     /// # Ok::<(), digit_gan::Error>(())
     /// ```
     ///
-    /// Errors if a shape does not fit, or for a layer that cannot do it, with the reason.
+    /// # Errors
+    /// [`Error::Shape`] if a shape does not fit; [`Error::Value`] for a layer that cannot do it, with the reason.
     pub fn input_gradient(&self, x: &Tensor, seed: &Tensor) -> Result<Tensor> {
         self.config.check_piecewise_linear()?;
         self.check_batch(x)?;
@@ -50,50 +52,37 @@ impl Network {
         let constant = |tensor: &Tensor| tensor.detach().to_device(parameters.device());
         let (x, seed) = (constant(x)?, constant(seed)?);
         match &self.plan {
-            Some(plan) => Ok(ops::input_gradient(
-                plan,
-                &x,
-                &seed,
-                &parameters,
-                &self.rng,
-            )?),
-            None => self.input_gradient_in_candle_ops(x, seed, &parameters),
+            Some(plan) => Ok(ops::input_gradient(self.call(plan, &parameters), x, seed)?),
+            None => {
+                let seen = self.layout.version.seen();
+                let gradient = self.reference_input_gradient(x, seed, &parameters)?;
+                Ok(seen.guard(&gradient)?)
+            }
         }
     }
 
-    /// The reverse pass written out in differentiable ops; inputs and slopes of the layers are constants in it.
-    fn input_gradient_in_candle_ops(
+    /// The reverse pass in differentiable ops; inputs, slopes and masks of the layers are constants in it.
+    fn reference_input_gradient(
         &self,
         mut x: Tensor,
         seed: Tensor,
         parameters: &Tensor,
     ) -> Result<Tensor> {
+        let pass = Pass {
+            statistics: ops::Statistics::Batch,
+            rng: &self.rng,
+        };
         let mut trace = Vec::new();
         for (i, layer) in self.config.layers.iter().enumerate() {
             let vars = self.of_layer(i, parameters)?;
-            let slopes = match *layer {
-                Layer::LeakyRelu { slope } => {
-                    let ones = x.ones_like()?;
-                    Some(x.gt(0.)?.where_cond(&ones, &(&ones * slope)?)?)
-                }
-                Layer::Dropout { rate } => Some(candle::dropout_mask(&x, rate, &self.rng)?),
-                _ => None,
-            };
-            let y = match &slopes {
-                Some(slopes) => (&x * slopes)?,
-                None => {
-                    let constants: Vec<_> = vars.iter().map(Tensor::detach).collect();
-                    candle::forward(layer, &x, &constants, ops::Statistics::Batch, &self.rng)?.0
-                }
-            };
-            trace.push((layer, std::mem::replace(&mut x, y), vars, slopes));
+            let constants: Vec<_> = vars.iter().map(Tensor::detach).collect();
+            let output = layer.kind().reference(&x, &constants, &pass)?;
+            let x = std::mem::replace(&mut x, output.y);
+            trace.push((self.config.piecewise_linear(i)?, x, vars, output.mask));
         }
         let mut d = seed;
-        for (layer, x, vars, slopes) in trace.into_iter().rev() {
-            d = match slopes {
-                Some(slopes) => (d * slopes)?,
-                None => candle::backward(layer, &x, &vars, &d)?,
-            };
+        for (layer, x, vars, mask) in trace.into_iter().rev() {
+            d = layer.input_gradient(&x, &vars, mask.as_ref(), &d)?;
         }
         Ok(d)
     }
@@ -102,25 +91,16 @@ impl Network {
 impl Sequential {
     /// Refuses a network whose gradient with respect to its input is no product of weights and constant slopes.
     pub(crate) fn check_piecewise_linear(&self) -> Result<()> {
-        let reason = |layer: &Layer| match layer {
-            Layer::BatchNorm { .. } => Some(
-                "batch normalisation couples the samples of a batch, so that no sample has a \
-                 gradient of its own: leave it out (leaky_relu alone trains well under a penalty)",
-            ),
-            Layer::Tanh => Some(
-                "tanh is curved, and input gradients are exact for piecewise linear networks: use \
-                 leaky_relu, and let the last layer give the logit itself",
-            ),
-            _ => None,
-        };
-        for (i, layer) in self.layers.iter().enumerate() {
-            if let Some(reason) = reason(layer) {
-                let (network, layer) = (&self.name, layer.name());
-                return Err(Error::Value(format!(
-                    "{network}, layer {i} ({layer}): no gradient penalty with it: {reason}"
-                )));
-            }
-        }
-        Ok(())
+        (0..self.layers.len()).try_for_each(|i| self.piecewise_linear(i).map(|_| ()))
+    }
+
+    fn piecewise_linear(&self, i: usize) -> Result<&dyn PiecewiseLinear> {
+        let layer = self.layers[i].kind();
+        layer.piecewise_linear().map_err(|reason| {
+            let (network, layer) = (&self.name, layer.name());
+            Error::Value(format!(
+                "{network}, layer {i} ({layer}): no gradient penalty with it: {reason}"
+            ))
+        })
     }
 }

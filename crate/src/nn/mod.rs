@@ -10,30 +10,30 @@
 //!     .dense(256).leaky_relu(0.2).batch_norm(0.8)
 //!     .dense(28 * 28).tanh().reshape([1, 28, 28])
 //!     .build(&rng)?;
-//! let images = generator.eval(&rng.normal((4, 100))?)?;
+//! let images = generator.forward(&rng.normal((4, 100))?)?;
 //! assert_eq!(images.dims(), [4, 1, 28, 28]);
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
 
-mod candle;
-mod compile;
 mod condition;
 mod file;
 mod input_gradient;
-mod layer;
+mod layers;
 mod network;
 mod summary;
+mod variable;
 
-pub use condition::{of_class, with_class};
-pub use layer::Layer;
+pub use condition::{class_logit, with_class};
+pub use layers::*;
 pub use network::Network;
 pub use summary::{Row, Summary};
 
 pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
+pub(crate) use variable::Layout;
 
 use candle_core::Device;
-use layer::MAX_VALUES;
+use layers::{MAX_SIZE, MAX_VALUES, bounded, values};
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Rng;
@@ -47,6 +47,9 @@ pub struct Sequential {
     name: String,
     input: Vec<usize>,
     layers: Vec<Layer>,
+    /// What a method could not do, to be reported by [`Sequential::build`].
+    #[serde(skip)]
+    mistake: Option<String>,
 }
 
 impl Sequential {
@@ -56,85 +59,35 @@ impl Sequential {
             name: name.into(),
             input: input.into(),
             layers: Vec::new(),
+            mistake: None,
         }
     }
 
-    /// Adds any layer; the methods below are the usual ones by their usual names.
-    pub fn layer(mut self, layer: Layer) -> Self {
-        self.layers.push(layer);
+    /// Adds any layer; the methods of their names add the usual ones: [`Sequential::dense`], [`Sequential::conv2d`]
+    /// and so on.
+    pub fn layer(mut self, layer: impl Into<Layer>) -> Self {
+        self.layers.push(layer.into());
         self
-    }
-
-    /// A fully connected layer: (inputs,) to (units,).
-    pub fn dense(self, units: usize) -> Self {
-        self.layer(Layer::Dense { units, bias: true })
-    }
-
-    /// A convolution with as much padding as keeps height and width (divided by the stride, rounded up):
-    /// (c, h, w) to (channels, h / stride, w / stride).
-    pub fn conv2d(self, channels: usize, kernel: usize, stride: usize) -> Self {
-        self.layer(Layer::Conv2d {
-            channels,
-            kernel,
-            stride,
-            padding: same_padding(kernel, stride),
-            bias: true,
-        })
-    }
-
-    /// A transposed convolution, padded so that height and width grow by the stride exactly:
-    /// (c, h, w) to (channels, h * stride, w * stride).
-    pub fn conv_transpose2d(self, channels: usize, kernel: usize, stride: usize) -> Self {
-        let padding = same_padding(kernel, stride);
-        self.layer(Layer::ConvTranspose2d {
-            channels,
-            kernel,
-            stride,
-            padding,
-            output_padding: (stride + 2 * padding).saturating_sub(kernel),
-            bias: true,
-        })
     }
 
     /// Drops the bias of the layer before it: batch normalisation, if it follows, has its own.
     pub fn no_bias(mut self) -> Self {
-        if let Some(bias) = self.layers.last_mut().and_then(Layer::bias_mut) {
-            *bias = false;
+        let last = self.layers.pop();
+        match last.as_ref().and_then(|layer| layer.kind().without_bias()) {
+            Some(layer) => self.layers.push(layer),
+            None => {
+                let name = last
+                    .as_ref()
+                    .map_or("no layer", |layer| layer.kind().name());
+                self.mistake = Some(format!(
+                    "{}: .no_bias() follows {name}, which has none: put it directly behind .dense(), .conv2d() or \
+                     .conv_transpose2d()",
+                    self.name
+                ));
+                self.layers.extend(last);
+            }
         }
         self
-    }
-
-    /// Batch normalisation per channel. `momentum` is Keras's: the share of the old running statistics that
-    /// is kept at each step (PyTorch's momentum is 1 minus this).
-    pub fn batch_norm(self, momentum: f64) -> Self {
-        let epsilon = 1e-5;
-        self.layer(Layer::BatchNorm { momentum, epsilon })
-    }
-
-    /// `x` where positive, `slope * x` elsewhere.
-    pub fn leaky_relu(self, slope: f64) -> Self {
-        self.layer(Layer::LeakyRelu { slope })
-    }
-
-    /// The hyperbolic tangent: values in (-1, 1), as the images have them.
-    pub fn tanh(self) -> Self {
-        self.layer(Layer::Tanh)
-    }
-
-    /// While training, sets each value to 0 with probability `rate` and scales the others by 1 / (1 - rate).
-    pub fn dropout(self, rate: f64) -> Self {
-        self.layer(Layer::Dropout { rate })
-    }
-
-    /// The same values in another shape.
-    pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Self {
-        let shape = shape.into();
-        self.layer(Layer::Reshape { shape })
-    }
-
-    /// The same values in one row.
-    pub fn flatten(self) -> Self {
-        self.layer(Layer::Flatten)
     }
 
     /// The name given to [`Sequential::new`].
@@ -152,25 +105,34 @@ impl Sequential {
         &self.layers
     }
 
-    /// The shape of one output of each layer. Errors at the first layer that cannot take what it is given.
+    /// The shape of one output of each layer.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] at the first layer that cannot take what it is given, naming it.
     pub fn outputs(&self) -> Result<Vec<Vec<usize>>> {
         let (network, mut shape) = (&self.name, self.input.clone());
-        if shape.is_empty() || shape.contains(&0) {
+        if let Some(mistake) = &self.mistake {
+            return Err(Error::Shape(mistake.clone()));
+        }
+        let too_large = shape.iter().any(|&size| bounded(size).is_err())
+            || values(&shape).is_none_or(|values| values > MAX_VALUES);
+        if shape.is_empty() || shape.contains(&0) || too_large {
             return Err(Error::Shape(format!(
-                "{network}: the input shape {shape:?} must have at least one dimension and none of 0"
+                "{network}: the input shape {shape:?} must have at least one dimension, none of 0 or above \
+                 {MAX_SIZE}, and at most {MAX_VALUES} values"
             )));
         }
         let (mut outputs, mut total) = (Vec::new(), 0usize);
         for (i, layer) in self.layers.iter().enumerate() {
             let refused = |reason: String| {
-                let name = layer.name();
+                let name = layer.kind().name();
                 Error::Shape(format!(
                     "{network}, layer {i} ({name}) on an input of shape {shape:?}: {reason}"
                 ))
             };
-            let output = layer.bounded_output(&shape).map_err(refused)?;
-            for spec in layer.variables(&shape) {
-                total = layer::values(&spec.shape)
+            let output = layer.output(&shape).map_err(refused)?;
+            for spec in layer.kind().variables(&shape) {
+                total = values(&spec.shape)
                     .map(|values| total + values)
                     .filter(|&total| total <= MAX_VALUES)
                     .ok_or_else(|| {
@@ -185,6 +147,12 @@ impl Sequential {
         Ok(outputs)
     }
 
+    /// The shape of one output so far; that of the input if a layer cannot take what it is given.
+    fn shape(&self) -> Vec<usize> {
+        let last = self.outputs().ok().and_then(|mut outputs| outputs.pop());
+        last.unwrap_or_else(|| self.input.clone())
+    }
+
     /// Checks all shapes and makes the network on the CPU, its initial weights drawn from `rng`, which its
     /// dropout layers go on drawing from.
     ///
@@ -196,13 +164,6 @@ impl Sequential {
 
     /// [`Sequential::build`] on another device. The same seed gives the same weights on every device.
     pub fn build_on(&self, rng: &Rng, device: &Device) -> Result<Network> {
-        Network::new(self, rng, device, |_, spec| {
-            spec.init.draw(&spec.shape, rng)
-        })
+        Network::new(self, rng, device, |_, spec| spec.draw(rng))
     }
-}
-
-/// The padding with which stride alone decides the output's size, for the kernels that have one.
-fn same_padding(kernel: usize, stride: usize) -> usize {
-    kernel.saturating_sub(stride).div_ceil(2)
 }

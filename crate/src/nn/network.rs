@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, ModuleT, Tensor, Var};
 
-use super::layer::Spec;
-use super::{Sequential, Summary, candle, compile};
-use crate::ops::{self, Plan, Statistics};
+use super::layers::{Pass, Spec};
+use super::variable::{Layout, Variable};
+use super::{Sequential, Summary};
+use crate::ops::{self, Builder, Call, Plan, Statistics};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
@@ -19,7 +20,8 @@ pub struct Network {
     pub(super) config: Sequential,
     /// The shape of one output of each layer.
     outputs: Vec<Vec<usize>>,
-    variables: Arc<Vec<Variable>>,
+    /// Where the variables lie in the two rows, and the parameters' version.
+    pub(super) layout: Arc<Layout>,
     /// All parameters in one row, so that an optimizer moves them in one pass.
     parameters: Var,
     /// All running statistics.
@@ -27,47 +29,6 @@ pub struct Network {
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) rng: Rng,
     frozen: bool,
-}
-
-/// Where a layer's variable lies.
-#[derive(Debug)]
-pub(super) struct Variable {
-    /// Layer number, layer and role: `0.dense.weight`.
-    pub name: String,
-    pub layer: usize,
-    pub role: &'static str,
-    pub shape: Vec<usize>,
-    pub trainable: bool,
-    /// Its first value among the parameters, or else among the running statistics.
-    pub offset: usize,
-}
-
-impl Variable {
-    fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The variable, cut from the row that holds it. Convolutions' weights, in candle's order (a, b, kernel, kernel),
-    /// lie there as (kernel, kernel, b, a): each tap is a matrix.
-    fn cut(&self, row: &Tensor) -> Result<Tensor> {
-        let values = row.narrow(0, self.offset, self.len())?;
-        Ok(match self.shape[..] {
-            [a, b, h, w] => values
-                .reshape((h, w, b, a))?
-                .permute((3, 2, 0, 1))?
-                .contiguous()?,
-            _ => values.reshape(self.shape.as_slice())?,
-        })
-    }
-
-    /// The values in the order of the row, from a tensor of the variable's shape.
-    fn values(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        let ordered = match self.shape.len() {
-            4 => tensor.permute((2, 3, 1, 0))?,
-            _ => tensor.clone(),
-        };
-        Ok(ordered.flatten_all()?.to_vec1()?)
-    }
 }
 
 impl Network {
@@ -83,18 +44,17 @@ impl Network {
         let mut variables = Vec::new();
         let [mut parameters, mut state] = [Vec::new(), Vec::new()];
         for (i, (layer, input)) in config.layers.iter().zip(inputs).enumerate() {
-            for spec in layer.variables(input) {
+            for spec in layer.kind().variables(input) {
                 let row = if spec.trainable {
                     &mut parameters
                 } else {
                     &mut state
                 };
-                let name = format!("{i}.{}.{}", layer.name(), spec.name);
+                let name = format!("{i}.{}.{}", layer.kind().name(), spec.name);
                 let tensor = values(&name, &spec)?;
                 let variable = Variable {
                     name,
                     layer: i,
-                    role: spec.name,
                     shape: spec.shape,
                     trainable: spec.trainable,
                     offset: row.len(),
@@ -107,30 +67,48 @@ impl Network {
             let len = values.len();
             Var::from_tensor(&Tensor::from_vec(values, len, device)?)
         };
-        let plan = || compile::compile(&config.layers, &config.input, &outputs, &variables);
+        let plan = device
+            .is_cpu()
+            .then(|| compile(config, &outputs, &variables));
+        let parameters = row(parameters)?;
         Ok(Network {
-            plan: device.is_cpu().then(plan).map(Arc::new),
+            plan,
             config: config.clone(),
             outputs,
-            variables: Arc::new(variables),
-            parameters: row(parameters)?,
+            layout: Layout::new(&config.name, &parameters, Arc::new(variables)),
+            parameters,
             state: row(state)?,
             rng: rng.clone(),
             frozen: false,
         })
     }
 
-    /// The output for a batch (batch, input shape...) in training mode: batch normalisation uses the batch's
-    /// own statistics and moves the running ones, dropout drops, and the loss computed from it has gradients
-    /// for the network's parameters.
+    /// The output for a batch (batch, input shape...) as the finished network gives it: running statistics, no dropout,
+    /// no gradients for the parameters (one for the input if it asks for it). A sample's output does not depend on the
+    /// others of its batch.
     ///
-    /// Errors if the batch does not have the network's input shape; the message names both.
-    pub fn train(&self, x: &Tensor) -> Result<Tensor> {
-        let statistics = match self.frozen {
-            false => Statistics::BatchAndUpdate,
-            true => Statistics::Batch,
+    /// # Errors
+    /// [`Error::Shape`] if the batch does not have the network's input shape; [`Error::Value`] if it is not f32.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let parameters = self.parameters.as_detached_tensor();
+        self.output_for(x, &parameters, Statistics::Running)
+    }
+
+    /// The same with `train` false. With it, the output in training mode: batch normalisation uses the batch's own
+    /// statistics and moves the running ones, dropout drops, and the loss computed from it has gradients for the
+    /// network's parameters, until these change: an optimizer's step on them needs a new forward pass.
+    ///
+    /// This is candle's [`ModuleT`], so that a network goes wherever candle takes one, with this crate's errors.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let statistics = match (train, self.frozen) {
+            (false, _) => return self.forward(x),
+            (true, false) => Statistics::BatchAndUpdate,
+            (true, true) => Statistics::Batch,
         };
-        self.forward(x, &self.trained(), statistics)
+        self.output_for(x, &self.trained(), statistics)
     }
 
     /// The parameters as training sees them: gradients stop at a frozen network's.
@@ -139,17 +117,6 @@ impl Network {
             false => self.parameters.as_tensor().clone(),
             true => self.parameters.as_detached_tensor(),
         }
-    }
-
-    /// The output for a batch as the finished network gives it: running statistics, no dropout, no gradients
-    /// for the parameters (one for the input if it asks for it). A sample's output does not depend on the
-    /// others of its batch.
-    pub fn eval(&self, x: &Tensor) -> Result<Tensor> {
-        self.forward(
-            x,
-            &self.parameters.as_detached_tensor(),
-            Statistics::Running,
-        )
     }
 
     /// The same network, on the same weights, of which training leaves everything as it is: gradients flow
@@ -163,8 +130,8 @@ impl Network {
     }
 
     /// The same network, on the same weights, computed layer by layer in candle's own ops: several times slower,
-    /// but differentiable any number of times.
-    pub fn in_candle_ops(&self) -> Network {
+    /// but differentiable any number of times, and the reference that the fast path is tested against.
+    pub fn reference(&self) -> Network {
         Network {
             plan: None,
             ..self.clone()
@@ -174,8 +141,10 @@ impl Network {
     /// A network of its own on a copy of the weights; training leaves it as it is, as a frozen one.
     pub(crate) fn copy(&self) -> Result<Network> {
         let copy = |row: &Var| Var::from_tensor(&row.as_detached_tensor().copy()?);
+        let parameters = copy(&self.parameters)?;
         Ok(Network {
-            parameters: copy(&self.parameters)?,
+            layout: self.layout_of(&parameters),
+            parameters,
             state: copy(&self.state)?,
             frozen: true,
             ..self.clone()
@@ -196,19 +165,28 @@ impl Network {
     /// The network with a copy of the weights on another device.
     pub(crate) fn to_device(&self, device: &Device) -> Result<Network> {
         let copy = |row: &Var| Var::from_tensor(&row.to_device(device)?.copy()?);
-        let (config, outputs) = (&self.config, &self.outputs);
-        let plan = || compile::compile(&config.layers, &config.input, outputs, &self.variables);
+        let plan = || compile(&self.config, &self.outputs, &self.layout.variables);
+        let parameters = copy(&self.parameters)?;
         Ok(Network {
-            parameters: copy(&self.parameters)?,
+            layout: self.layout_of(&parameters),
+            parameters,
             state: copy(&self.state)?,
-            plan: device.is_cpu().then(plan).map(Arc::new),
+            plan: device.is_cpu().then(plan),
             ..self.clone()
         })
     }
 
+    fn layout_of(&self, parameters: &Var) -> Arc<Layout> {
+        Layout::new(self.name(), parameters, self.layout.variables.clone())
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        self.parameters.device()
+    }
+
     /// Whether all parameters and running statistics are finite.
     pub(crate) fn is_finite(&self) -> Result<bool> {
-        // 0 times infinity is no number.
+        // 0 times infinity is NaN.
         let nothing = |row: &Var| {
             (row.as_detached_tensor() * 0.)?
                 .sum_all()?
@@ -217,10 +195,12 @@ impl Network {
         Ok(nothing(&self.parameters)? == 0. && nothing(&self.state)? == 0.)
     }
 
-    /// Moves all variables, running statistics too, by `share` of the way to those of a network of the same description.
-    pub(crate) fn move_towards(&self, other: &Network, share: f64) -> Result<()> {
-        ops::average(&self.parameters, &other.parameters, share)?;
-        Ok(ops::average(&self.state, &other.state, share)?)
+    /// Moves all variables, running statistics too, by this fraction of the way to those of a network of the same
+    /// description.
+    pub(crate) fn move_towards(&self, other: &Network, fraction: f64) -> Result<()> {
+        ops::average(&self.parameters, &other.parameters, fraction)?;
+        self.layout.version.bump();
+        Ok(ops::average(&self.state, &other.state, fraction)?)
     }
 
     /// Refuses a batch that does not have the network's input shape.
@@ -241,20 +221,39 @@ impl Network {
         self.outputs.last().unwrap_or(&self.config.input)
     }
 
-    fn forward(&self, x: &Tensor, parameters: &Tensor, statistics: Statistics) -> Result<Tensor> {
+    fn output_for(
+        &self,
+        x: &Tensor,
+        parameters: &Tensor,
+        statistics: Statistics,
+    ) -> Result<Tensor> {
         self.check_batch(x)?;
         let x = x.to_device(parameters.device())?;
         match &self.plan {
-            Some(plan) => Ok(ops::run(
-                plan,
-                &x,
-                parameters,
-                &self.state,
-                statistics,
-                &self.rng,
-                self.output(),
-            )?),
-            None => self.layer_by_layer(x, parameters, statistics),
+            Some(plan) => {
+                let call = Call {
+                    statistics,
+                    ..self.call(plan, parameters)
+                };
+                Ok(ops::run(call, &x, self.output())?)
+            }
+            None => {
+                let seen = self.layout.version.seen();
+                let y = self.layer_by_layer(x, parameters, statistics)?;
+                Ok(seen.guard(&y)?)
+            }
+        }
+    }
+
+    /// What the fast path is given beside its input, in training.
+    pub(super) fn call(&self, plan: &Arc<Plan>, parameters: &Tensor) -> Call {
+        Call {
+            plan: plan.clone(),
+            parameters: parameters.clone(),
+            seen: self.layout.version.seen(),
+            state: self.state.as_detached_tensor(),
+            statistics: Statistics::Batch,
+            rng: self.rng.clone(),
         }
     }
 
@@ -264,21 +263,18 @@ impl Network {
         parameters: &Tensor,
         statistics: Statistics,
     ) -> Result<Tensor> {
+        let rng = &self.rng;
         for (i, layer) in self.config.layers.iter().enumerate() {
             let vars = self.of_layer(i, parameters)?;
-            let (y, moments) = candle::forward(layer, &x, &vars, statistics, &self.rng)?;
-            if let (Some(moments), Statistics::BatchAndUpdate) = (moments, statistics) {
-                let super::Layer::BatchNorm { momentum, .. } = *layer else {
-                    continue;
-                };
-                let own = self.variables.iter().filter(|v| v.layer == i);
-                let running = own.zip(&vars).filter(|(v, _)| !v.trainable);
-                for ((variable, old), new) in running.zip(moments) {
-                    let moved = ((old * momentum)? + (new * (1. - momentum))?)?;
+            let output = (layer.kind()).reference(&x, &vars, &Pass { statistics, rng })?;
+            if statistics == Statistics::BatchAndUpdate {
+                let own = self.layout.variables.iter().filter(|v| v.layer == i);
+                let running = own.filter(|v| !v.trainable);
+                for (variable, moved) in running.zip(output.statistics) {
                     self.state.slice_set(&moved, 0, variable.offset)?;
                 }
             }
-            x = y;
+            x = output.y;
         }
         Ok(x)
     }
@@ -286,7 +282,7 @@ impl Network {
     /// The variables of a layer: those that are trainable cut from `parameters`, the others as they are.
     pub(super) fn of_layer(&self, layer: usize, parameters: &Tensor) -> Result<Vec<Tensor>> {
         let state = self.state.as_detached_tensor();
-        let own = self.variables.iter().filter(|v| v.layer == layer);
+        let own = self.layout.variables.iter().filter(|v| v.layer == layer);
         own.map(|v| v.cut(if v.trainable { parameters } else { &state }))
             .collect()
     }
@@ -301,58 +297,41 @@ impl Network {
         &self.config
     }
 
-    /// All trainable parameters in one row: what an optimizer moves, and what gradients are taken of.
-    pub fn variable(&self) -> &Var {
-        &self.parameters
+    /// The trainable parameters as an optimizer takes them: all in one row, in an order of the network's own. See
+    /// [`Network::named_parameters`] for the parameters one by one.
+    pub fn parameters(&self) -> Vec<Var> {
+        vec![self.parameters.clone()]
     }
 
     /// The trainable parameters, each a copy under its name, in the order of the layers.
-    pub fn parameters(&self) -> Result<Vec<(String, Tensor)>> {
-        let views = self.named(&self.parameters.as_detached_tensor())?;
+    pub fn named_parameters(&self) -> Result<Vec<(String, Tensor)>> {
+        let views = self.layout.split(&self.parameters.as_detached_tensor())?;
         let copied = |(name, view): (String, Tensor)| Ok((name, view.copy()?));
         views.into_iter().map(copied).collect()
     }
 
     /// The gradient of each parameter, from the result of a `backward()`; empty if the loss did not depend on them.
-    pub fn gradients(&self, gradients: &GradStore) -> Result<Vec<(String, Tensor)>> {
+    pub fn named_gradients(&self, gradients: &GradStore) -> Result<Vec<(String, Tensor)>> {
         match gradients.get(&self.parameters) {
-            Some(row) => self.named(row),
+            Some(row) => self.layout.split(row),
             None => Ok(Vec::new()),
         }
     }
 
-    /// The values of a row in the order of [`Network::variable`], each parameter's under its name; many share the row's
-    /// memory.
-    pub(crate) fn named(&self, row: &Tensor) -> Result<Vec<(String, Tensor)>> {
-        let trainable = self.variables.iter().filter(|variable| variable.trainable);
-        trainable
-            .map(|variable| Ok((variable.name.clone(), variable.cut(row)?)))
-            .collect()
-    }
-
-    /// A row of values that are given for each name and shape: of the parameters, as [`Network::named`] takes it apart, or
-    /// of the running statistics.
-    pub(crate) fn row(
+    /// A row of values that are given for each name and shape: of the parameters, or else of the running statistics.
+    pub(super) fn row(
         &self,
         trainable: bool,
-        mut values: impl FnMut(&str, &[usize]) -> Result<Tensor>,
+        values: impl FnMut(&str, &[usize]) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let mut row = Vec::new();
-        for variable in self
-            .variables
-            .iter()
-            .filter(|variable| variable.trainable == trainable)
-        {
-            row.extend(variable.values(&values(&variable.name, &variable.shape)?)?);
-        }
-        let len = row.len();
-        Ok(Tensor::from_vec(row, len, self.parameters.device())?)
+        self.layout
+            .join(trainable, self.parameters.device(), values)
     }
 
     /// All variables with their values: the parameters and the running statistics. Many share the network's memory, and
     /// change with it.
     pub(super) fn variables(&self) -> impl Iterator<Item = Result<(String, Tensor)>> {
-        self.variables.iter().map(|variable| {
+        self.layout.variables.iter().map(|variable| {
             let row = if variable.trainable {
                 &self.parameters
             } else {
@@ -366,12 +345,17 @@ impl Network {
     /// Replaces all variables by two rows made by [`Network::row`].
     pub(super) fn replace(&self, parameters: &Tensor, state: &Tensor) -> Result<()> {
         self.parameters.set(parameters)?;
+        self.layout.version.bump();
         Ok(self.state.set(state)?)
     }
 
-    /// Replaces one parameter or running statistic. Errors if there is none of this name and shape.
+    /// Replaces one parameter or running statistic.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is none of this name and shape.
     pub fn set(&self, name: &str, values: &Tensor) -> Result<()> {
-        let found = self.variables.iter().find(|variable| variable.name == name);
+        let mut variables = self.layout.variables.iter();
+        let found = variables.find(|variable| variable.name == name);
         let variable = found
             .filter(|variable| variable.shape == values.dims())
             .ok_or_else(|| {
@@ -393,6 +377,9 @@ impl Network {
             0,
             variable.offset,
         )?;
+        if variable.trainable {
+            self.layout.version.bump();
+        }
         Ok(())
     }
 
@@ -404,7 +391,11 @@ impl Network {
             &self.config.input,
             rows.map(|(i, (layer, output))| {
                 let count = |trainable| -> usize {
-                    let own = self.variables.iter().filter(|variable| variable.layer == i);
+                    let own = self
+                        .layout
+                        .variables
+                        .iter()
+                        .filter(|variable| variable.layer == i);
                     own.filter(|variable| variable.trainable == trainable)
                         .map(Variable::len)
                         .sum()
@@ -413,6 +404,23 @@ impl Network {
             }),
         )
     }
+}
+
+impl ModuleT for Network {
+    fn forward_t(&self, x: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        Ok(Network::forward_t(self, x, train)?)
+    }
+}
+
+/// The plan of a network whose layers, shapes and variables have been checked.
+fn compile(config: &Sequential, outputs: &[Vec<usize>], variables: &[Variable]) -> Arc<Plan> {
+    let mut plan = Builder::new(&config.input);
+    for (i, (layer, output)) in config.layers.iter().zip(outputs).enumerate() {
+        let own = variables.iter().filter(|variable| variable.layer == i);
+        let offsets: Vec<usize> = own.map(|variable| variable.offset).collect();
+        layer.kind().compile(&mut plan, &offsets, output);
+    }
+    Arc::new(plan.finish())
 }
 
 fn list(shape: &[usize]) -> String {

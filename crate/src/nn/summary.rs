@@ -3,12 +3,15 @@
 use std::fmt;
 
 use super::Layer;
+use crate::display::{Content, Show, evcxr_display, html_table};
 
 /// What [`Network::summary`](super::Network::summary) returns: shows itself in a cell and prints as text.
 pub struct Summary {
+    /// The network's name.
     pub name: String,
     /// The shape of one input.
     pub input: Vec<usize>,
+    /// One for each layer.
     pub rows: Vec<Row>,
 }
 
@@ -31,7 +34,7 @@ impl Summary {
         rows: impl Iterator<Item = (&'a Layer, &'a [usize], usize, usize)>,
     ) -> Self {
         let row = |(layer, output, trainable, other): (&Layer, &[usize], _, _)| Row {
-            layer: describe(layer),
+            layer: layer.kind().summary(),
             output: output.to_vec(),
             trainable,
             other,
@@ -54,7 +57,7 @@ impl Summary {
     }
 
     /// The title and the sentence under the table.
-    pub(crate) fn caption(&self) -> (String, String) {
+    fn caption(&self) -> (String, String) {
         let title = format!("{}: input {:?}", self.name, self.input);
         let total = thousands(self.trainable() + self.other());
         let footer = match self.other() {
@@ -69,7 +72,7 @@ impl Summary {
     }
 
     /// The cells of the table: layer, output shape, parameters.
-    pub(crate) fn cells(&self) -> Vec<[String; 3]> {
+    fn cells(&self) -> Vec<[String; 3]> {
         let cells = |row: &Row| {
             let parameters = thousands(row.trainable + row.other);
             [row.layer.clone(), format!("{:?}", row.output), parameters]
@@ -77,7 +80,7 @@ impl Summary {
         self.rows.iter().map(cells).collect()
     }
 
-    pub(crate) const HEADER: [&str; 3] = ["layer", "output", "parameters"];
+    const HEADER: [&str; 3] = ["layer", "output", "parameters"];
 }
 
 impl fmt::Display for Summary {
@@ -97,35 +100,15 @@ impl fmt::Display for Summary {
     }
 }
 
-fn describe(layer: &Layer) -> String {
-    let without = |bias: bool| if bias { "" } else { ", no bias" };
-    match *layer {
-        Layer::Conv2d {
-            channels,
-            kernel: k,
-            stride,
-            bias,
-            ..
-        }
-        | Layer::ConvTranspose2d {
-            channels,
-            kernel: k,
-            stride,
-            bias,
-            ..
-        } => {
-            let name = layer.name();
-            format!(
-                "{name} {channels}, {k}x{k}, stride {stride}{}",
-                without(bias)
-            )
-        }
-        Layer::Dense { units, bias } => format!("dense {units}{}", without(bias)),
-        Layer::LeakyRelu { slope } => format!("leaky_relu {slope}"),
-        Layer::Dropout { rate } => format!("dropout {rate}"),
-        _ => layer.name().into(),
+impl Show for Summary {
+    fn content(&self) -> Content {
+        let (caption, footer) = self.caption();
+        let table = html_table(&caption, &Self::HEADER, &self.cells(), 2..3, &footer);
+        Content::text(self.to_string()).with_html(table)
     }
 }
+
+evcxr_display!(Summary);
 
 /// 1493520 as 1 493 520.
 fn thousands(n: usize) -> String {

@@ -1,10 +1,10 @@
 //! Adam's update in one pass over memory (candle's takes about eighteen).
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use rayon::prelude::*;
 
 use super::elementwise::{CHUNK, vectorised};
-use super::{read, write};
+use super::storage::{read, write};
 
 /// The numbers of one update; see [`crate::optim::Adam`].
 #[derive(Clone, Copy)]
@@ -59,5 +59,15 @@ pub(crate) fn adam(
                 })
             })
         })
+    })
+}
+
+/// The sum of the squares of all values, in f64: that of a gradient's may be beyond f32 where all else is finite.
+pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
+    read(&values.to_device(&Device::Cpu)?, |values| {
+        let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        // Summed in chunks, and the chunks in order: the same on any number of threads.
+        let sums: Vec<f64> = values.par_chunks(CHUNK).map(sum).collect();
+        Ok(sums.into_iter().sum())
     })
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::elementwise::update;
-use super::{read, write};
+use super::storage::{read, write};
 
 /// Moves `average` in place by `share` of its way to `values`; both have one shape and one device.
 pub(crate) fn average(average: &Tensor, values: &Tensor, share: f64) -> Result<()> {

@@ -1,43 +1,81 @@
 //! Memory that is used again: large vectors fresh from the system cost a page fault for every 4 KiB.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Vectors that wait to be used again. A clone is a handle on the same ones.
+///
+/// Together with those in use they have at most twice as many values as were lately in use at once, so that the pool
+/// shrinks when batches do.
 #[derive(Clone, Default)]
-pub(super) struct Pool(Arc<Mutex<Vec<Vec<f32>>>>);
+pub(crate) struct Pool(Arc<Mutex<Shelf>>);
+
+#[derive(Default)]
+struct Shelf {
+    /// The longest waiting first.
+    waiting: Vec<Vec<f32>>,
+    /// Values in all of them.
+    kept: usize,
+    /// Values in use.
+    lent: usize,
+    /// The most values that were in use at once; fades a little each time when none are.
+    peak: usize,
+}
 
 /// A vector that goes back to its pool when it is no longer needed.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     values: Vec<f32>,
     home: Pool,
 }
 
-/// More than a forward and a backward pass of the largest network here need.
-const MOST_BUFFERS: usize = 128;
-
 impl Pool {
     /// A buffer of any content.
-    pub(super) fn get(&self, len: usize) -> Buffer {
-        let mut waiting = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let found = waiting.iter().rposition(|buffer| buffer.len() == len);
-        let values = found
-            .map(|i| waiting.swap_remove(i))
-            .unwrap_or_else(|| vec![0.; len]);
+    pub(crate) fn get(&self, len: usize) -> Buffer {
+        let mut shelf = self.shelf();
+        let found = shelf.waiting.iter().rposition(|values| values.len() == len);
+        let found = found.map(|i| shelf.waiting.remove(i));
+        if found.is_some() {
+            shelf.kept -= len;
+        }
+        shelf.lent += len;
+        shelf.peak = shelf.peak.max(shelf.lent);
+        drop(shelf); // a new vector costs time
         Buffer {
-            values,
+            values: found.unwrap_or_else(|| vec![0.; len]),
             home: self.clone(),
         }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Shelf {
+    fn put_back(&mut self, values: Vec<f32>) {
+        self.lent -= values.len();
+        self.kept += values.len();
+        self.waiting.push(values);
+        if self.lent == 0 {
+            self.peak -= self.peak / 16;
+        }
+        let surplus = (self.lent + self.kept).saturating_sub(2 * self.peak);
+        let mut freed = 0;
+        let leave = self.waiting.iter().take_while(|values| {
+            let leaves = freed < surplus;
+            freed += if leaves { values.len() } else { 0 };
+            leaves
+        });
+        let leave = leave.count();
+        self.kept -= freed;
+        self.waiting.drain(..leave);
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut waiting = self.home.0.lock().unwrap_or_else(|e| e.into_inner());
-        if waiting.len() >= MOST_BUFFERS {
-            waiting.remove(0); // the oldest: of a batch size no longer used
-        }
-        waiting.push(std::mem::take(&mut self.values));
+        let values = std::mem::take(&mut self.values);
+        self.home.shelf().put_back(values);
     }
 }
 
@@ -52,5 +90,47 @@ impl Deref for Buffer {
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pass that has several buffers at once, as a network's: where they lie.
+    fn pass(pool: &Pool, len: usize) -> Vec<*const f32> {
+        let buffers: Vec<Buffer> = (1..=10).map(|i| pool.get(i * len)).collect();
+        buffers.iter().map(|buffer| buffer.as_ptr()).collect()
+    }
+
+    fn held(pool: &Pool) -> usize {
+        let shelf = pool.shelf();
+        assert_eq!(
+            shelf.kept,
+            shelf.waiting.iter().map(Vec::len).sum::<usize>()
+        );
+        shelf.kept + shelf.lent
+    }
+
+    #[test]
+    fn passes_of_one_size_use_the_same_memory() {
+        let pool = Pool::default();
+        let first = pass(&pool, 100);
+        for _ in 0..100 {
+            assert_eq!(pass(&pool, 100), first);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_passes_need_and_shrinks_with_them() {
+        let pool = Pool::default();
+        for len in 1..1000 {
+            pass(&pool, len); // another size each time
+            assert!(held(&pool) <= 2 * 55 * len, "{} at {len}", held(&pool));
+        }
+        for _ in 0..200 {
+            pass(&pool, 1);
+        }
+        assert!(held(&pool) <= 2 * 55 + 32, "{}", held(&pool));
     }
 }

@@ -1,14 +1,11 @@
 //! Convolutions as matrix products on images whose batch lies innermost: (height, width, channel, batch).
 //!
-//! A convolution relates the pixels of a *big* image to those of a *small* one: the small pixel `o` sees the big
-//! pixel `o * stride + tap - padding` through the weights of `tap`. Three sums over that relation are all that a
-//! convolution and a transposed convolution need, forward and backward:
-//! `Conv::down` (big to small), `Conv::up` (small to big) and [`Conv::weights`].
+//! A [`Conv`] relates the pixels of a *big* image to those of a *small* one. Three sums over that relation are all that
+//! a convolution and a transposed convolution need, forward and backward: `Conv::down` (big to small), `Conv::up` (small
+//! to big) and [`Conv::weights`].
 //!
 //! A pixel is a matrix (channels, batch), and neighbouring pixels lie one after another, so that the products read
 //! them where they are: nothing is copied, and taps that fall on the padding are never computed.
-
-use std::ops::Range;
 
 use candle_core::utils::get_num_threads;
 use rayon::prelude::*;
@@ -16,31 +13,8 @@ use rayon::prelude::*;
 use super::buffer::Pool;
 use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product};
+use super::geometry::{Conv, Size};
 use super::winograd::Winograd;
-
-/// Height, width and channels of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Size {
-    pub h: usize,
-    pub w: usize,
-    pub c: usize,
-}
-
-impl Size {
-    pub(super) fn values(&self) -> usize {
-        self.h * self.w * self.c
-    }
-}
-
-/// A relation between images; weights are (tap y, tap x, big channel, small channel).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Conv {
-    pub big: Size,
-    pub small: Size,
-    pub kernel: usize,
-    pub stride: usize,
-    pub padding: usize,
-}
 
 /// Up to so many weights per small channel, a patch of the big image is copied together: the products over single
 /// pixels would be too thin.
@@ -49,43 +23,12 @@ const THIN: usize = 64;
 const PARTS: usize = 4;
 
 impl Conv {
-    /// The taps through which small position `o` sees one of `big` positions.
-    fn taps(&self, o: usize, big: usize) -> Range<usize> {
-        let at = o * self.stride;
-        let first = self.padding.saturating_sub(at);
-        let last = (big + self.padding).saturating_sub(at).min(self.kernel);
-        first..last.max(first)
-    }
-
-    /// The (tap, small position) pairs that see big position `i`.
-    fn seen_by(&self, i: usize, small: usize) -> impl Iterator<Item = (usize, usize)> {
-        let (kernel, stride, at) = (self.kernel, self.stride, i + self.padding);
-        (at % stride..kernel.min(at + 1))
-            .step_by(stride)
-            .map(move |tap| (tap, (at - tap) / stride))
-            .filter(move |&(_, o)| o < small)
-    }
-
-    pub(super) fn weight_len(&self) -> usize {
-        self.patch() * self.small.c
-    }
-
-    /// A dense layer is a convolution between images of one pixel: its product is shared among all threads, where
-    /// larger images are shared out by pixels.
-    fn is_dense(&self) -> bool {
-        self.padding == 0 && self.patch() == self.big.values() && self.small.h * self.small.w == 1
-    }
-
     fn is_thin(&self) -> bool {
         self.patch() <= THIN && !self.is_dense()
     }
 
-    fn patch(&self) -> usize {
-        self.kernel * self.kernel * self.big.c
-    }
-
     /// y = the convolution of x, or with `up` the transposed one: each is the other's gradient.
-    pub(super) fn pass(
+    pub(crate) fn pass(
         &self,
         up: bool,
         weights: &[f32],
@@ -108,7 +51,7 @@ impl Conv {
             let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(big, n));
             return product(a, b, [c, patch, n], small, false, get_num_threads());
         }
-        if let Some(winograd) = Winograd::of(self, n) {
+        if let Some(winograd) = Winograd::new(self, n) {
             return winograd.down(weights, big, small, pool);
         }
         let pixels = small.par_chunks_mut(c * n).enumerate();
@@ -126,7 +69,7 @@ impl Conv {
                     1,
                 );
             }
-            let (ys, xs) = (self.taps(oy, self.big.h), self.taps(ox, self.big.w));
+            let [ys, xs] = self.taps(oy, ox);
             if xs.is_empty() || ys.is_empty() {
                 return small.fill(0.);
             }
@@ -149,7 +92,7 @@ impl Conv {
             let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
             return product(a, b, [patch, sc, n], big, false, get_num_threads());
         }
-        if let Some(winograd) = Winograd::of(self, n) {
+        if let Some(winograd) = Winograd::new(self, n) {
             return winograd.up(weights, small, big, pool);
         }
         // Of thin weights, first what each small pixel gives to each of its taps; big pixels then collect.
@@ -171,8 +114,8 @@ impl Conv {
         pixels.for_each(|(i, big)| {
             let (iy, ix) = (i / columns, i % columns);
             let mut add = false;
-            for (ty, oy) in self.seen_by(iy, self.small.h) {
-                for (tx, ox) in self.seen_by(ix, self.small.w) {
+            for (ty, oy) in self.rows_seeing(iy) {
+                for (tx, ox) in self.columns_seeing(ix) {
                     let (tap, o) = (ty * self.kernel + tx, oy * self.small.w + ox);
                     if self.is_thin() {
                         let given = &given[o * patch * n + tap * c * n..][..c * n];
@@ -198,10 +141,9 @@ impl Conv {
     }
 
     /// The gradient of the weights, given the values (or gradients) of both images; added to `gradient`, or in its place.
-    pub(super) fn weights(
+    pub(crate) fn weights(
         &self,
-        big: &[f32],
-        small: &[f32],
+        (big, small): (&[f32], &[f32]),
         gradient: &mut [f32],
         add: bool,
         n: usize,
@@ -230,15 +172,14 @@ impl Conv {
         let pixels = turned.par_chunks_mut(sc * n).zip(small.par_chunks(sc * n));
         pixels.for_each(|(turned, small)| transpose_on_this_thread(small, sc, n, turned));
         let small = &*turned;
-        if let Some(winograd) = Winograd::of(self, n) {
+        if let Some(winograd) = Winograd::new(self, n) {
             return winograd.weights(big, small, gradient, pool);
         }
         let taps = gradient.par_chunks_mut(bc * sc).enumerate();
         taps.for_each(|(tap, gradient)| {
             let (ty, tx) = (tap / self.kernel, tap % self.kernel);
-            let sees = |o, tap, big| self.taps(o, big).contains(&tap);
-            for oy in (0..self.small.h).filter(|&oy| sees(oy, ty, self.big.h)) {
-                for ox in (0..self.small.w).filter(|&ox| sees(ox, tx, self.big.w)) {
+            for oy in (0..self.small.h).filter(|&oy| self.taps(oy, 0)[0].contains(&ty)) {
+                for ox in (0..self.small.w).filter(|&ox| self.taps(0, ox)[1].contains(&tx)) {
                     let (y, x) = self.big_pixel(oy, ox, ty, tx);
                     let a = Matrix::new(&big[(y * self.big.w + x) * bc * n..], n);
                     let b = Matrix::new(&small[(oy * self.small.w + ox) * sc * n..], sc);
@@ -246,12 +187,6 @@ impl Conv {
                 }
             }
         });
-    }
-
-    /// What small pixel (oy, ox) sees through a tap that is one of its [`Conv::taps`].
-    fn big_pixel(&self, oy: usize, ox: usize, ty: usize, tx: usize) -> (usize, usize) {
-        let at = |o, tap| o * self.stride + tap - self.padding;
-        (at(oy, ty), at(ox, tx))
     }
 
     fn thin_weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
@@ -281,7 +216,7 @@ impl Conv {
     fn copy_patch(&self, big: &[f32], oy: usize, ox: usize, n: usize, copy: &mut Vec<f32>) {
         copy.clear();
         copy.resize(self.patch() * n, 0.);
-        let (ys, xs) = (self.taps(oy, self.big.h), self.taps(ox, self.big.w));
+        let [ys, xs] = self.taps(oy, ox);
         if xs.is_empty() {
             return;
         }

@@ -3,20 +3,20 @@
 use rayon::prelude::*;
 
 /// Rows of one batch that a thread takes at a time.
-pub(super) const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 64;
 /// Values that a thread takes at a time.
-pub(super) const CHUNK: usize = 16 * 1024;
+pub(crate) const CHUNK: usize = 16 * 1024;
 /// Sums run in so many lanes: the compiler may not reorder a sum of floats, so the order is written out.
 const LANES: usize = 16;
 
 /// Runs a loop compiled for the vector unit that this CPU has.
 #[inline(always)]
-pub(super) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
 /// The sum of `f` over two rows of one length, on this thread.
-pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     vectorised(|| {
         let mut sums = [0f32; LANES];
         let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -39,19 +39,19 @@ pub(super) fn lanes(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 /// y = f(y, x) for all values, on this thread. Small closures become vector code, large ones stay calls.
-pub(super) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+pub(crate) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
     vectorised(|| y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(*y, x)));
 }
 
 /// y = f(y, x) for all values, on all threads.
-pub(super) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+pub(crate) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
     let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
     chunks.for_each(|(y, x)| map(y, x, &f));
 }
 
 /// y = the sum of rows of its length, each times a coefficient; or y + that where `add` is set. Terms that are 0 are left
 /// out.
-pub(super) fn combine<'a>(y: &mut [f32], terms: impl Iterator<Item = (f32, &'a [f32])>, add: bool) {
+pub(crate) fn combine<'a>(y: &mut [f32], terms: impl Iterator<Item = (f32, &'a [f32])>, add: bool) {
     let mut rows: [(f32, &[f32]); MOST_TERMS] = [(0., &[]); MOST_TERMS];
     let mut count = 0;
     for term in terms.filter(|term| term.0 != 0.) {
@@ -104,7 +104,7 @@ const LANES_OF_TERMS: usize = 4 * LANES;
 
 /// Calls `f` with the channel and the rows of y and x, for all rows of (pixel, channel, batch); what it returns, row by
 /// row.
-pub(super) fn by_row<R: Clone + Default + Send>(
+pub(crate) fn by_row<R: Clone + Default + Send>(
     y: &mut [f32],
     x: &[f32],
     channels: usize,
@@ -124,7 +124,7 @@ pub(super) fn by_row<R: Clone + Default + Send>(
 }
 
 /// What `f` returns for each row of (pixel, channel, batch).
-pub(super) fn of_rows<R: Clone + Default + Send>(
+pub(crate) fn of_rows<R: Clone + Default + Send>(
     x: &[f32],
     n: usize,
     f: impl Fn(&[f32]) -> R + Sync,
@@ -140,7 +140,7 @@ pub(super) fn of_rows<R: Clone + Default + Send>(
 }
 
 /// The sums of rows' values per channel.
-pub(super) fn per_channel<const K: usize>(rows: &[[f32; K]], channels: usize) -> Vec<[f64; K]> {
+pub(crate) fn per_channel<const K: usize>(rows: &[[f32; K]], channels: usize) -> Vec<[f64; K]> {
     let mut sums = vec![[0.; K]; channels];
     for pixel in rows.chunks_exact(channels) {
         for (sums, row) in sums.iter_mut().zip(pixel) {
@@ -153,7 +153,7 @@ pub(super) fn per_channel<const K: usize>(rows: &[[f32; K]], channels: usize) ->
 }
 
 /// Adds a value per channel to (pixel, channel, batch), and multiplies what is negative by `slope`.
-pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n: usize) {
+pub(crate) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n: usize) {
     y.par_chunks_mut(ROWS * n)
         .enumerate()
         .for_each(|(chunk, y)| {
@@ -171,7 +171,7 @@ pub(super) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n:
 
 /// From the gradient behind a bias and an activation with output y to that in front of them, in place; the gradient of
 /// the bias, where one is asked for, is added to it or put in its place.
-pub(super) fn bias_and_slope_back(
+pub(crate) fn bias_and_slope_back(
     dy: &mut [f32],
     y: &[f32],
     slope: f32,
@@ -203,7 +203,7 @@ pub(super) fn bias_and_slope_back(
 }
 
 /// (rows, columns) to (columns, rows).
-pub(super) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+pub(crate) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
     if rows * columns == 0 {
         return;
     }
@@ -211,7 +211,7 @@ pub(super) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
     blocks.for_each(|(block, y)| transpose_block(&x[block * BLOCK..], rows, columns, y));
 }
 
-pub(super) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+pub(crate) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
     for (block, y) in y.chunks_mut(BLOCK * rows).enumerate() {
         transpose_block(&x[block * BLOCK..], rows, columns, y);
     }
@@ -232,7 +232,7 @@ fn transpose_block(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
 }
 
 /// Moves whole rows of a batch: (a, b, n) to (b, a, n).
-pub(super) fn swap_rows(x: &[f32], a: usize, b: usize, y: &mut [f32], n: usize) {
+pub(crate) fn swap_rows(x: &[f32], a: usize, b: usize, y: &mut [f32], n: usize) {
     y.par_chunks_mut(a * n).enumerate().for_each(|(j, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
             y.copy_from_slice(&x[(i * b + j) * n..][..n]);

@@ -6,7 +6,7 @@ use super::elementwise::{by_row, lanes, map, of_rows, per_channel};
 /// What the normalisation of one channel adds and multiplies: (x - mean) * inverse, with inverse one over the
 /// standard deviation.
 #[derive(Clone, Copy)]
-pub(super) struct Moments {
+pub(crate) struct Moments {
     pub mean: f32,
     /// Divided by the number of values, not by one less.
     pub variance: f32,
@@ -14,7 +14,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    pub(super) fn new(mean: f32, variance: f32, epsilon: f64) -> Self {
+    pub(crate) fn new(mean: f32, variance: f32, epsilon: f64) -> Self {
         let inverse = (1. / (variance as f64 + epsilon).sqrt()) as f32;
         Moments {
             mean,
@@ -25,7 +25,7 @@ impl Moments {
 }
 
 /// The moments of each channel.
-pub(super) fn moments(x: &[f32], channels: usize, n: usize, epsilon: f64) -> Vec<Moments> {
+pub(crate) fn moments(x: &[f32], channels: usize, n: usize, epsilon: f64) -> Vec<Moments> {
     // Of each row its mean and the squares around it, while it is in the cache; rows of a channel then come together as
     // in <https://doi.org/10.1080/00031305.1983.10483115> (Chan, Golub and LeVeque).
     let rows = of_rows(x, n, |x| {
@@ -49,7 +49,7 @@ pub(super) fn moments(x: &[f32], channels: usize, n: usize, epsilon: f64) -> Vec
 }
 
 /// y = gamma * the normalised x + beta, where negative times `slope`.
-pub(super) fn forward(
+pub(crate) fn forward(
     x: &[f32],
     moments: &[Moments],
     [gamma, beta]: [&[f32]; 2],
@@ -69,7 +69,7 @@ pub(super) fn forward(
 
 /// From the gradient behind the activation to that in front of it, in place; returns the gradients of gamma and beta,
 /// which [`backward`] needs as well.
-pub(super) fn parameters(
+pub(crate) fn parameters(
     x: &[f32],
     dy: &mut [f32],
     moments: &[Moments],
@@ -97,7 +97,7 @@ pub(super) fn parameters(
 }
 
 /// Turns dy into the gradient of x. `sums` are those of [`parameters`]; none where the moments are constants.
-pub(super) fn backward(
+pub(crate) fn backward(
     x: &[f32],
     dy: &mut [f32],
     moments: &[Moments],

@@ -13,9 +13,9 @@
 use rayon::prelude::*;
 
 use super::buffer::Pool;
-use super::conv::Conv;
 use super::elementwise::combine;
 use super::gemm::{Matrix, product};
+use super::geometry::Conv;
 
 /// Pixels of the small image, in each direction, that are computed together.
 const TILE: usize = 4;
@@ -36,13 +36,14 @@ pub(super) struct Winograd {
 
 /// An image, or the weights as an image of kernel x kernel pixels, cut into tiles.
 struct View {
-    h: usize,
-    w: usize,
+    /// Height and width.
+    size: [usize; 2],
     /// Values of a pixel.
     len: usize,
-    /// Pixels from a tile to the next one, and before the image where the first one begins.
+    /// Pixels from a tile to the next one.
     step: usize,
-    before: usize,
+    /// Rows above and columns left of the image, where the first tile begins.
+    before: [usize; 2],
     tiles: [usize; 2],
     /// B, A or G: for each point the coefficients of a tile's pixels.
     matrix: Vec<Vec<f32>>,
@@ -50,7 +51,7 @@ struct View {
 
 impl Winograd {
     /// Where it is faster than the products themselves.
-    pub(super) fn of(conv: &Conv, n: usize) -> Option<Winograd> {
+    pub(super) fn new(conv: &Conv, n: usize) -> Option<Winograd> {
         let (big, small, kernel) = (conv.big, conv.small, conv.kernel);
         let fits = conv.stride == 1 && (3..=POINTS.len() + 2 - TILE).contains(&kernel);
         if !fits || small.h.min(small.w) < TILE || big.c.min(small.c) < CHANNELS {
@@ -62,8 +63,7 @@ impl Winograd {
             n,
             channels: [big.c, small.c],
             big: View {
-                h: big.h,
-                w: big.w,
+                size: [big.h, big.w],
                 len: big.c * n,
                 step: TILE,
                 before: conv.padding,
@@ -71,20 +71,18 @@ impl Winograd {
                 matrix: b,
             },
             small: View {
-                h: small.h,
-                w: small.w,
+                size: [small.h, small.w],
                 len: small.c * n,
                 step: TILE,
-                before: 0,
+                before: [0, 0],
                 tiles,
                 matrix: a,
             },
             weights: View {
-                h: kernel,
-                w: kernel,
+                size: [kernel, kernel],
                 len: big.c * small.c,
                 step: kernel,
-                before: 0,
+                before: [0, 0],
                 tiles: [1, 1],
                 matrix: g,
             },
@@ -174,11 +172,11 @@ impl View {
         self.tiles[0] * self.tiles[1] * self.len
     }
 
-    /// Where in the image pixel `i` of tile `tile` lies, if it does.
-    fn position(&self, tile: usize, i: usize, size: usize) -> Option<usize> {
+    /// Where in the image, down (0) or across (1), pixel `i` of tile `tile` lies, if it does.
+    fn position(&self, axis: usize, tile: usize, i: usize) -> Option<usize> {
         (tile * self.step + i)
-            .checked_sub(self.before)
-            .filter(|&at| at < size)
+            .checked_sub(self.before[axis])
+            .filter(|&at| at < self.size[axis])
     }
 
     fn pixels(&self) -> usize {
@@ -194,9 +192,9 @@ impl View {
             for start in (0..self.len).step_by(STRIP) {
                 let len = STRIP.min(self.len - start);
                 for (i, column) in columns.iter_mut().enumerate() {
-                    let x = self.position(tx, i, self.w);
+                    let x = self.position(1, tx, i);
                     let terms = (0..pixels).filter_map(|j| {
-                        let pixel = self.position(ty, j, self.h)? * self.w + x?;
+                        let pixel = self.position(0, ty, j)? * self.size[1] + x?;
                         Some((
                             self.matrix[row][j],
                             &image[pixel * self.len + start..][..len],
@@ -218,7 +216,7 @@ impl View {
     fn to_image(&self, values: &[f32], image: &mut [f32], add: bool) {
         let (points, pixels) = (self.matrix.len(), self.pixels());
         let tiles = self.tiles[0] * self.tiles[1];
-        let rows = image.par_chunks_mut(self.w * self.len).enumerate();
+        let rows = image.par_chunks_mut(self.size[1] * self.len).enumerate();
         rows.for_each(|(y, image)| {
             let mut columns = vec![[0.; STRIP]; points];
             if !add {
@@ -226,7 +224,7 @@ impl View {
             }
             for tile in 0..tiles {
                 let (ty, tx) = (tile / self.tiles[1], tile % self.tiles[1]);
-                let Some(j) = (0..pixels).find(|&j| self.position(ty, j, self.h) == Some(y)) else {
+                let Some(j) = (0..pixels).find(|&j| self.position(0, ty, j) == Some(y)) else {
                     continue;
                 };
                 for start in (0..self.len).step_by(STRIP) {
@@ -239,7 +237,7 @@ impl View {
                         combine(&mut column[..len], terms, false);
                     }
                     for i in 0..pixels {
-                        let Some(x) = self.position(tx, i, self.w) else {
+                        let Some(x) = self.position(1, tx, i) else {
                             continue;
                         };
                         let terms = columns.iter().enumerate();

@@ -12,26 +12,27 @@ use crate::{Error, Result};
 /// let generator = Sequential::new("generator", [100]).dense(784).tanh().build(&rng)?;
 /// let mut average = MovingAverage::new(&generator, 10_000.)?;
 /// average.update(64)?; // after each step of the optimizer
-/// let samples = average.network().eval(&rng.normal((16, 100))?)?;
+/// let samples = average.network().forward(&rng.normal((16, 100))?)?;
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
 pub struct MovingAverage {
-    /// Images that training had seen at the last update, which sets the pace of the warm-up. A run that goes on from
-    /// a file restores this and the weights of [`MovingAverage::network`].
+    /// Images that training had seen at the last update, which sets the pace of the warm-up. A run that resumes
+    /// from a file restores this and the weights of [`MovingAverage::network`].
     pub images: u64,
     half_life: f64,
     source: Network,
     average: Network,
 }
 
-/// The half-life is at most this share of the images seen, so that the initial weights are soon forgotten:
+/// The half-life is at most this fraction of the images seen, so that the initial weights are soon forgotten:
 /// `ema_rampup` of StyleGAN2-ADA (Karras et al. 2020, <https://arxiv.org/abs/2006.06676>).
 const RAMP_UP: f64 = 0.05;
 
 impl MovingAverage {
     /// An average of `network`, as it is now. `half_life`: after so many images what the weights are now counts half.
     ///
-    /// Errors if it is not positive and finite.
+    /// # Errors
+    /// [`Error::Value`] if it is not positive and finite.
     pub fn new(network: &Network, half_life: f64) -> Result<Self> {
         if !(half_life > 0. && half_life.is_finite()) {
             return Err(Error::Value(format!(
@@ -59,7 +60,7 @@ impl MovingAverage {
     /// The average of a copy of the network on another device.
     pub(crate) fn moved_to(self, network: &Network) -> Result<Self> {
         Ok(MovingAverage {
-            average: self.average.to_device(network.variable().device())?,
+            average: self.average.to_device(network.device())?,
             source: network.clone(),
             ..self
         })

@@ -31,7 +31,27 @@ pub(super) fn axes<'a, 'b>(
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b>> {
-    draw_axes(area, top, x, (y.name, y.labels), y.range)
+    draw_axes(area, top, x, &tick, (y.name, y.labels), y.range)
+}
+
+/// The same with a place for each class on the x axis, 1 wide: class `i` lies around `i`.
+pub(super) fn class_axes<'a, 'b>(
+    area: &'a Area<'b>,
+    top: u32,
+    names: &[String],
+    y: Axis,
+) -> Result<Chart<'a, 'b>> {
+    let x = Axis {
+        name: "class",
+        range: -0.5..names.len() as f64 - 0.5,
+        labels: names.len(),
+    };
+    let name = |place: &f64| {
+        let class = (place.fract() == 0. && *place >= 0.).then_some(*place as usize);
+        let name = class.and_then(|class| names.get(class));
+        name.cloned().unwrap_or_default()
+    };
+    draw_axes(area, top, x, &name, (y.name, y.labels), y.range)
 }
 
 /// The same with a logarithmic y axis, for values above 0.
@@ -41,13 +61,15 @@ pub(super) fn log_axes<'a, 'b>(
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b, Logarithmic>> {
-    draw_axes(area, top, x, (y.name, y.labels), Logarithmic(y.range))
+    let y_axis = (y.name, y.labels);
+    draw_axes(area, top, x, &tick, y_axis, Logarithmic(y.range))
 }
 
 fn draw_axes<'a, 'b, Y>(
     area: &'a Area<'b>,
     top: u32,
     x: Axis,
+    x_text: &dyn Fn(&f64) -> String,
     (y_name, y_labels): (&str, usize),
     y_range: Y,
 ) -> Result<Chart<'a, 'b, Y::CoordDescType>>
@@ -71,7 +93,7 @@ where
             .y_desc(y_name)
             .x_labels(x.labels)
             .y_labels(y_labels)
-            .x_label_formatter(&tick)
+            .x_label_formatter(&x_text)
             .y_label_formatter(&tick)
             .y_label_offset(LOWER)
             .label_style(font(13 * DENSITY, INK))
@@ -92,8 +114,8 @@ impl Ranged for Logarithmic {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        let share = (value / self.0.start).ln() / (self.0.end / self.0.start).ln();
-        from + (share * f64::from(to - from)).round() as i32
+        let fraction = (value / self.0.start).ln() / (self.0.end / self.0.start).ln();
+        from + (fraction * f64::from(to - from)).round() as i32
     }
 
     /// Round numbers in the range: the roundest of which there are three or more.

@@ -9,7 +9,7 @@ use super::Figure;
 use super::axes::{Axis, axes, tick};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use super::distance::distance_panel;
-use crate::train::History;
+use crate::record::History;
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
@@ -18,6 +18,10 @@ const DISTANCE_HEIGHT: u32 = 260 * DENSITY;
 /// Okabe and Ito's blue and vermillion: told apart by colour-blind readers, and in grey.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+const LIVE_WIDTH: u32 = 300 * DENSITY;
+const LIVE_HEIGHT: u32 = 130 * DENSITY;
+/// Losses that the small curves are drawn from.
+const LIVE_VALUES: usize = 2000;
 const NOTE: RGBColor = RGBColor(110, 110, 110);
 /// The running mean spans this part of the run.
 const SMOOTHING: usize = 50;
@@ -81,6 +85,36 @@ pub fn loss_curves(history: &History) -> Result<Figure> {
     ))
 }
 
+/// The running means of both losses, of any number of steps, in a few milliseconds; nothing of no steps.
+pub(crate) fn live_loss_curves(d_loss: &[f32], g_loss: &[f32]) -> Result<Option<Figure>> {
+    let (d_loss, g_loss) = (thinned(d_loss), thinned(g_loss));
+    let (Some(d_last), Some(g_last)) = (d_loss.last(), g_loss.last()) else {
+        return Ok(None);
+    };
+    let words = format!("Losses so far: discriminator {d_last:.2}, generator {g_last:.2}");
+    let series = [
+        Series::new("D loss", VERMILLION, &d_loss),
+        Series::new("G loss", BLUE, &g_loss),
+    ];
+    let mut canvas = Canvas::new(LIVE_WIDTH, LIVE_HEIGHT, 255);
+    {
+        let area = canvas.area();
+        legend_names(&area, 10 * DENSITY as i32, 12 * DENSITY as i32, &series)?;
+        let margin = 6 * DENSITY;
+        let plot = area.margin(24 * DENSITY, margin, margin, margin);
+        means(&plot, &series, &y_range(&series))?;
+    }
+    Ok(Some(canvas.into_frame(words)?))
+}
+
+/// Every n-th of so many values that a small curve shows no more, and the last one.
+fn thinned(values: &[f32]) -> Vec<f32> {
+    let step = values.len().div_ceil(LIVE_VALUES).max(1);
+    let mut thin: Vec<f32> = values.iter().rev().step_by(step).copied().collect();
+    thin.reverse();
+    thin
+}
+
 struct Series<'a> {
     name: &'a str,
     colour: RGBColor,
@@ -119,10 +153,7 @@ fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()
     let chart = axes(area, 38 * DENSITY, axis(epochs), y)?;
     let plot = chart.plotting_area().strip_coord_spec();
     let (columns, rows) = plot.dim_in_pixel();
-    let row = |value: f32| {
-        let share = (f64::from(value) - y_range.start) / (y_range.end - y_range.start);
-        ((1.0 - share.clamp(0.0, 1.0)) * f64::from(rows - 1)).round() as i32
-    };
+    let row = |value: f32| row(value, &y_range, rows);
     for Series { colour, values, .. } in series {
         let pale = colour.mix(0.3).filled();
         for (column, (low, high)) in (0..).zip(envelope(values, columns as usize)) {
@@ -131,24 +162,48 @@ fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()
             draw(plot.draw(&Rectangle::new(corners, pale)))?;
         }
     }
+    means(&plot, series, &y_range)?;
+    legend(area, series)
+}
+
+/// The running means, over the whole width of `plot`.
+fn means(plot: &Area, series: &[Series], y_range: &Range<f64>) -> Result<()> {
+    let (columns, rows) = plot.dim_in_pixel();
     for Series { colour, smooth, .. } in series {
         let points = (0..=columns / 2).map(|i| {
             let share = f64::from(i) / f64::from(columns / 2);
             let value = interpolate(smooth, share * (smooth.len() - 1) as f64);
-            ((share * f64::from(columns - 1)) as i32, row(value))
+            let column = (share * f64::from(columns - 1)) as i32;
+            (column, row(value, y_range, rows))
         });
         let line = PathElement::new(points.collect::<Vec<_>>(), colour.stroke_width(2 * DENSITY));
         draw(plot.draw(&line))?;
     }
-    legend(area, series)
+    Ok(())
+}
+
+/// The pixel row, of so many, in which a value lies.
+fn row(value: f32, y_range: &Range<f64>, rows: u32) -> i32 {
+    let share = (f64::from(value) - y_range.start) / (y_range.end - y_range.start);
+    ((1.0 - share.clamp(0.0, 1.0)) * f64::from(rows - 1)).round() as i32
 }
 
 /// Names above the plot, where they hide no curve.
 fn legend(area: &Area, series: &[Series]) -> Result<()> {
     let unit = DENSITY as i32;
-    let (middle, gap) = (22 * unit, 8 * unit);
+    let middle = 22 * unit;
+    legend_names(area, 70 * unit, middle, series)?;
+    let note = font(12 * DENSITY, NOTE).pos(Pos::new(HPos::Right, VPos::Center));
+    let right = WIDTH as i32 - 18 * unit;
+    let text = "pale: every step · bold: running mean";
+    draw(area.draw(&Text::new(text, (right, middle + LOWER), note)))
+}
+
+/// Each name behind a swatch of its colour, from `x` on.
+fn legend_names(area: &Area, mut x: i32, middle: i32, series: &[Series]) -> Result<()> {
+    let unit = DENSITY as i32;
+    let gap = 8 * unit;
     let names = font(14 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
-    let mut x = 70 * unit;
     for Series { name, colour, .. } in series {
         let swatch = [(x, middle - 2 * unit), (x + 24 * unit, middle + 2 * unit)];
         draw(area.draw(&Rectangle::new(swatch, colour.filled())))?;
@@ -156,10 +211,7 @@ fn legend(area: &Area, series: &[Series]) -> Result<()> {
         draw(area.draw(&Text::new(*name, (x, middle + LOWER), names.clone())))?;
         x += draw(area.estimate_text_size(name, &names))?.0 as i32 + 3 * gap;
     }
-    let note = font(12 * DENSITY, NOTE).pos(Pos::new(HPos::Right, VPos::Center));
-    let right = WIDTH as i32 - 18 * unit;
-    let text = "pale: every step · bold: running mean";
-    draw(area.draw(&Text::new(text, (right, middle + LOWER), note)))
+    Ok(())
 }
 
 /// From zero, or below where losses are negative, to above the means and all but 2 in 1000 steps.

@@ -6,43 +6,51 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
-use super::samples::{SIDE, grey};
+use super::samples::Pictures;
 use crate::{Error, Result};
 
-const SCALE: u32 = 10 * DENSITY;
-const DIGIT: u32 = SIDE as u32 * SCALE;
+/// The longer side of the enlarged digit: ten times 28 pixels.
+const LONGEST: u32 = 280 * DENSITY;
+/// About so many rows and columns are numbered.
+const NUMBERS: usize = 6;
 const LEFT: u32 = 52 * DENSITY;
 const TOP: u32 = 12 * DENSITY;
 const RIGHT: u32 = 16 * DENSITY;
 const BOTTOM: u32 = 48 * DENSITY;
 const FRAME: u32 = DENSITY / 2;
 
-/// One sample in [-1, 1], ten times enlarged, with its rows and columns numbered; row 0 is at the top.
+/// One sample in [-1, 1], enlarged (ten times, if it has 28 x 28 pixels), with its rows and columns numbered; row 0 is at
+/// the top.
 ///
 /// # Errors
-/// [`Error::Shape`] unless the tensor holds one digit, as (28, 28), (1, 28, 28) or (1, 1, 28, 28);
+/// [`Error::Shape`] unless the tensor holds one digit, as (height, width), (1, height, width) or (1, 1, height, width);
 /// [`Error::Value`] for non-finite pixels.
 pub fn large_digit(sample: &Tensor) -> Result<Figure> {
-    let shape = sample.dims();
-    if !matches!(shape, [SIDE, SIDE] | [1, SIDE, SIDE] | [1, 1, SIDE, SIDE]) {
-        return Err(Error::Shape(format!(
-            "large_digit: expected one sample of shape (1, 28, 28), got {shape:?}; \
-             samples.get(0)? takes the first of several"
-        )));
-    }
-    let digits = grey(&sample.reshape((1, 1, SIDE, SIDE))?, "large_digit")?;
-    let mut canvas = Canvas::new(LEFT + DIGIT + RIGHT, TOP + DIGIT + BOTTOM, 255);
-    axes(&canvas.area())?;
-    canvas.digit(LEFT, TOP, SCALE, &digits[0]);
-    canvas.into_png(
-        "One digit of 28 x 28 pixels, enlarged, with its rows and columns numbered from 0 at the top left."
-            .into(),
-    )
+    let (height, width) = match *sample.dims() {
+        [height, width] | [1, height, width] | [1, 1, height, width] => (height, width),
+        _ => {
+            return Err(Error::Shape(format!(
+                "large_digit: expected one sample of shape (1, height, width), got {:?}; samples.get(0)? takes the first \
+                 of several",
+                sample.dims()
+            )));
+        }
+    };
+    let digit = Pictures::from_samples(&sample.reshape((1, 1, height, width))?, "large_digit")?;
+    let scale = (LONGEST / height.max(width) as u32).max(1);
+    let [right, bottom] = [(LEFT, width), (TOP, height)].map(|(start, n)| start + n as u32 * scale);
+    let mut canvas = Canvas::new(right + RIGHT, bottom + BOTTOM, 255);
+    axes(&canvas.area(), [width, height], scale)?;
+    canvas.picture(LEFT, TOP, scale, &digit, 0);
+    canvas.into_png(format!(
+        "One digit of {height} x {width} pixels, enlarged, with its rows and columns numbered from 0 at the top left."
+    ))
 }
 
-fn axes(area: &Area) -> Result<()> {
+fn axes(area: &Area, size: [usize; 2], scale: u32) -> Result<()> {
     let (left, top) = (LEFT as i32, TOP as i32);
-    let (right, bottom) = ((LEFT + DIGIT) as i32, (TOP + DIGIT) as i32);
+    let [width, height] = size.map(|n| n as i32 * scale as i32);
+    let (right, bottom) = (left + width, top + height);
     let frame = FRAME as i32;
     let corners = [(left - frame, top - frame), (right + frame, bottom + frame)];
     draw(area.draw(&Rectangle::new(corners, INK.filled())))?;
@@ -51,22 +59,22 @@ fn axes(area: &Area) -> Result<()> {
     let small = font(13 * DENSITY, INK);
     let below = small.clone().pos(Pos::new(HPos::Center, VPos::Top));
     let beside = small.pos(Pos::new(HPos::Right, VPos::Center));
-    for pixel in (0..SIDE).step_by(5) {
-        // The middle of the pixel: the number names the pixel, not its edge.
-        let offset = (pixel as u32 * SCALE + SCALE / 2) as i32;
-        let (x, y) = (left + offset, top + offset);
-        let marks = [
-            [(x - frame, bottom), (x + frame, bottom + tick)],
-            [(left - tick, y - frame), (left, y + frame)],
-        ];
-        for mark in marks {
-            draw(area.draw(&Rectangle::new(mark, INK.filled())))?;
-        }
-        let number = pixel.to_string();
+    let step = size[0].max(size[1]).div_ceil(NUMBERS);
+    // The middle of the pixel: the number names the pixel, not its edge.
+    let middle = |pixel: usize| (pixel as u32 * scale + scale / 2) as i32;
+    for column in (0..size[0]).step_by(step) {
+        let x = left + middle(column);
+        let mark = [(x - frame, bottom), (x + frame, bottom + tick)];
+        draw(area.draw(&Rectangle::new(mark, INK.filled())))?;
         let under = (x, bottom + tick + 3 * DENSITY as i32);
-        draw(area.draw(&Text::new(number.clone(), under, below.clone())))?;
+        draw(area.draw(&Text::new(column.to_string(), under, below.clone())))?;
+    }
+    for row in (0..size[1]).step_by(step) {
+        let y = top + middle(row);
+        let mark = [(left - tick, y - frame), (left, y + frame)];
+        draw(area.draw(&Rectangle::new(mark, INK.filled())))?;
         let before = (left - tick - 3 * DENSITY as i32, y + LOWER);
-        draw(area.draw(&Text::new(number, before, beside.clone())))?;
+        draw(area.draw(&Text::new(row.to_string(), before, beside.clone())))?;
     }
 
     let (middle_x, middle_y) = ((left + right) / 2, (top + bottom) / 2);

@@ -11,8 +11,8 @@ for (const figure of document.querySelectorAll("figure.digit-gan-explorer:not([d
     return made;
   };
 
-  const canvas = element("canvas", "width: 224px; height: 224px; image-rendering: pixelated; background: black");
-  canvas.width = canvas.height = sheet.side;
+  const canvas = element("canvas", "width: 224px; image-rendering: pixelated; background: black");
+  Object.assign(canvas, { width: sheet.width, height: sheet.height });
   canvas.setAttribute("role", "img");
 
   const sliders = sheet.axes.map((axis) => {
@@ -47,10 +47,13 @@ for (const figure of document.querySelectorAll("figure.digit-gan-explorer:not([d
     });
     canvas.setAttribute("aria-label", sheet.axes.map((axis, i) => axis.name + " " + names[i]).join(", "));
     const [block, down, across] = places;
-    const [, height, width] = sheet.axes.map((axis) => axis.stops.length * sheet.cell + 1 + sheet.space);
-    const x = sheet.space + (block % sheet.columns) * width + 1 + across * sheet.cell;
-    const y = sheet.space + Math.floor(block / sheet.columns) * height + 1 + down * sheet.cell;
-    canvas.getContext("2d").drawImage(picture, x, y, sheet.side, sheet.side, 0, 0, sheet.side, sheet.side);
+    // Where a digit, or a block of `stops`, begins: there is a line before each digit.
+    const begin = (block, stops, i, size) => sheet.space + block * (stops * (size + 1) + 1 + sheet.space) + 1 + i * (size + 1);
+    const [, rows, columns] = sheet.axes.map((axis) => axis.stops.length);
+    const x = begin(block % sheet.columns, columns, across, sheet.width);
+    const y = begin(Math.floor(block / sheet.columns), rows, down, sheet.height);
+    const size = [sheet.width, sheet.height];
+    canvas.getContext("2d").drawImage(picture, x, y, ...size, 0, 0, ...size);
   };
   // A picture in the page is decoded after the page's text, and drawing it earlier would draw nothing.
   picture.addEventListener("load", show);

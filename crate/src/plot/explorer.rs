@@ -3,22 +3,24 @@
 //! Everything is in one block of HTML: a picture of all digits, and a script that puts sliders in its place. Where
 //! scripts don't run, as in an untrusted notebook or on a code host, the picture stays.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::path::Path;
 
 use candle_core::Tensor;
 use serde::Serialize;
 
 use super::Figure;
 use super::canvas::{Canvas, GUTTER};
-use super::samples::{Grey, SIDE, grey};
+use super::samples::Pictures;
+use crate::display::{Content, Show, escape, evcxr_display};
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
-/// From one digit of a block to the next, in pixels of the sheet: there is a line between them.
-const CELL: usize = SIDE + 1;
 /// Around the blocks.
 const SPACE: usize = 8;
-/// What browsers draw without loss on any machine: 4096 x 4096 pixels hold this many digits and more.
-const MAX_DIGITS: usize = 12_000;
+/// What browsers draw without loss on any machine: a little less than 4096 x 4096 pixels, or 12,000 digits of 28 x 28.
+const MAX_PIXELS: usize = 12_000 * 29 * 29;
 
 /// What a slider is called, and the names of the places where it stops.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +30,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis with a stop for each of these; numbers and texts will do.
+    /// An axis with a stop for each of these, numbers or texts.
     pub fn new(
         name: impl Into<String>,
         stops: impl IntoIterator<Item = impl fmt::Display>,
@@ -40,13 +42,8 @@ impl Axis {
     }
 
     /// How many places the slider has.
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.stops.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.stops.is_empty()
     }
 
     /// "weight -2 to 2"
@@ -68,14 +65,14 @@ pub struct Explorer {
 #[derive(Clone, Serialize)]
 struct Sheet {
     axes: [Axis; 3],
-    side: usize,
-    cell: usize,
+    height: usize,
+    width: usize,
     space: usize,
     /// Blocks in a row.
     columns: usize,
 }
 
-/// Sliders over generated samples (n, 1, 28, 28) in [-1, 1], one for each place on three axes: the first axis changes
+/// Sliders over generated samples (n, 1, height, width) in [-1, 1], one for each place on three axes: the first axis changes
 /// slowest, the last fastest. An axis of a single stop gets no slider.
 ///
 /// ```
@@ -89,15 +86,15 @@ struct Sheet {
 ///
 /// # Errors
 /// [`Error::Shape`] unless there is a sample for each place, [`Error::Value`] for non-finite samples, an axis without
-/// stops or more than 12,000 digits.
+/// stops, or more digits than browsers draw: 12,000 of 28 x 28 pixels.
 pub fn explorer(samples: &Tensor, axes: &[Axis; 3]) -> Result<Explorer> {
-    if let Some(empty) = axes.iter().find(|axis| axis.is_empty()) {
+    if let Some(empty) = axes.iter().find(|axis| axis.len() == 0) {
         return Err(Error::Value(format!(
             "explorer: the axis {} has no stops; give it one at least",
             empty.name
         )));
     }
-    let digits = grey(samples, "explorer")?;
+    let digits = Pictures::from_samples(samples, "explorer")?;
     let sizes = axes.each_ref().map(Axis::len);
     let places = sizes
         .iter()
@@ -111,9 +108,10 @@ pub fn explorer(samples: &Tensor, axes: &[Axis; 3]) -> Result<Explorer> {
             digits.len()
         )));
     }
-    if digits.len() > MAX_DIGITS {
+    let most = MAX_PIXELS / ((digits.height + 1) * (digits.width + 1));
+    if digits.len() > most {
         return Err(Error::Value(format!(
-            "explorer: {} digits are more than a page bears, {MAX_DIGITS}; give the axes fewer stops",
+            "explorer: {} digits are more than browsers draw on a page, {most}; give the axes fewer stops",
             digits.len()
         )));
     }
@@ -122,8 +120,8 @@ pub fn explorer(samples: &Tensor, axes: &[Axis; 3]) -> Result<Explorer> {
     let sheet = Sheet {
         columns: (columns.ceil() as usize).clamp(1, sizes[0]),
         axes: axes.clone(),
-        side: SIDE,
-        cell: CELL,
+        height: digits.height,
+        width: digits.width,
         space: SPACE,
     };
     let picture = sheet.draw(&digits)?;
@@ -132,21 +130,23 @@ pub fn explorer(samples: &Tensor, axes: &[Axis; 3]) -> Result<Explorer> {
 
 impl Sheet {
     /// All digits: a block for each stop of the first axis, in it the second axis downwards and the third to the right.
-    fn draw(&self, digits: &[Grey]) -> Result<Figure> {
+    fn draw(&self, digits: &Pictures) -> Result<Figure> {
         let [blocks, down, across] = self.axes.each_ref().map(Axis::len);
-        let (block_width, block_height) = (across * CELL + 1, down * CELL + 1);
+        // There is a line between digits.
+        let (cell_width, cell_height) = (self.width + 1, self.height + 1);
+        let (block_width, block_height) = (across * cell_width + 1, down * cell_height + 1);
         let width = SPACE + self.columns * (block_width + SPACE);
         let height = SPACE + blocks.div_ceil(self.columns) * (block_height + SPACE);
         let mut canvas = Canvas::new(width as u32, height as u32, 255);
-        for (block, digits) in digits.chunks_exact(down * across).enumerate() {
+        for block in 0..blocks {
             let left = SPACE + block % self.columns * (block_width + SPACE);
             let top = SPACE + block / self.columns * (block_height + SPACE);
             let [x, y, width, height] = [left, top, block_width, block_height].map(|n| n as u32);
             canvas.fill(x, y, width, height, GUTTER);
-            for (i, digit) in digits.iter().enumerate() {
-                let x = left + 1 + i % across * CELL;
-                let y = top + 1 + i / across * CELL;
-                canvas.digit(x as u32, y as u32, 1, digit);
+            for i in 0..down * across {
+                let x = left + 1 + i % across * cell_width;
+                let y = top + 1 + i / across * cell_height;
+                canvas.picture(x as u32, y as u32, 1, digits, block * down * across + i);
             }
         }
         let [first, second, third] = self.axes.each_ref().map(Axis::words);
@@ -156,22 +156,65 @@ impl Sheet {
         ))?;
         // As wide as the page allows: its digits are small.
         let (bytes, alt) = (picture.bytes().to_vec(), picture.alt().to_string());
-        Ok(Figure::new(bytes, picture.format(), alt, width as u32))
+        let size = [width, height].map(|pixels| pixels as u32);
+        Ok(Figure::new(bytes, picture.format(), alt, size))
     }
 }
 
 impl Explorer {
+    /// A picture with its words, and the script that puts sliders in its place.
+    pub fn html(&self) -> String {
+        format!(
+            "<figure class=\"digit-gan-explorer\" style=\"margin: 0\" data-sheet=\"{}\">{}\
+             <figcaption>{}</figcaption></figure>\n<script>\n{}</script>",
+            escape(&self.sheet()),
+            self.picture().html(),
+            escape(self.picture().alt()),
+            include_str!("explorer.js"),
+        )
+    }
+
+    /// Writes a page that needs nothing else, to be opened in any browser.
+    ///
+    /// # Errors
+    /// [`Error::Value`] unless the file is named .html, [`Error::Io`] when it cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let is_html = |extension: &OsStr| extension.eq_ignore_ascii_case("html");
+        if !path.extension().is_some_and(is_html) {
+            return Err(Error::Value(format!(
+                "{}: an explorer is saved as a page; name the file with the extension .html",
+                path.display()
+            )));
+        }
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Generated digits</title>\n\
+             <body style=\"font-family: sans-serif; margin: 2em\">\n{}\n",
+            self.html()
+        );
+        write_atomically(path, |file| file.write_all(page.as_bytes()))
+    }
+
     /// All digits in one picture: what is seen where scripts don't run.
     pub fn picture(&self) -> &Figure {
         &self.picture
     }
 
     /// The picture's geometry, as the script reads it.
-    pub(crate) fn sheet(&self) -> String {
+    fn sheet(&self) -> String {
         // Texts and numbers: they have a JSON form always.
         serde_json::to_string(&self.sheet).unwrap_or_default()
     }
 }
+
+/// The sliders, or the picture where scripts don't run.
+impl Show for Explorer {
+    fn content(&self) -> Content {
+        Content::text(self.picture.alt()).with_html(self.html())
+    }
+}
+
+evcxr_display!(Explorer);
 
 /// The words, not the bytes: a failed assertion in a cell stays readable.
 impl fmt::Debug for Explorer {

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use ::gif::{Encoder, EncodingError, Frame, Repeat};
 use candle_core::Tensor;
+use image::ExtendedColorType;
+use image::codecs::png::CompressionType;
 use plotters::style::RGBColor;
 
-use super::canvas::{Canvas, font};
+use super::canvas::{Canvas, font, png};
 use super::grid::Grid;
-use super::samples::{Grey, columns_for, grey, grey_snapshots};
+use super::samples::{Pictures, columns_for, of_snapshots};
 use super::{Figure, Format};
-use crate::train::Snapshot;
+use crate::record::Snapshot;
 use crate::{Error, Result};
 
 /// Fifteen greys are enough for digits, and halve the bytes of 256.
@@ -31,16 +33,16 @@ const WALK_FRAME: u16 = 8;
 ///
 /// # Errors
 /// [`Error::Value`] for no snapshots, no columns, non-finite samples or more digits than a GIF is wide or
-/// high; [`Error::Shape`] for samples that are not (n, 1, 28, 28), or more of them in one snapshot than in
-/// another.
+/// high; [`Error::Shape`] for samples that are not (n, 1, height, width), or more of them in one snapshot
+/// than in another.
 pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
-    let epochs = grey_snapshots(snapshots, "training_gif")?;
+    let epochs = of_snapshots(snapshots, "training_gif")?;
     let (first, last) = (epochs[0].0, epochs[epochs.len() - 1].0);
     let delay = (RUN / epochs.len()).clamp(8, 50) as u16;
     let mut frames: Vec<Shown> = epochs
         .into_iter()
-        .map(|(epoch, digits)| Shown {
-            digits,
+        .map(|(epoch, pictures)| Shown {
+            pictures,
             caption: Some(format!("epoch {epoch}")),
             delay,
         })
@@ -53,26 +55,21 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     })
 }
 
-/// A walk through the latent space, a tensor (n, 1, 28, 28) of generated digits a frame, without a stop: end it where it
-/// began, and it goes round.
+/// A walk through the latent space, a tensor (n, 1, height, width) of generated digits a frame, without a stop: end it
+/// where it began, and it repeats smoothly.
 ///
 /// # Errors
 /// Those of [`training_gif`].
 pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
     let mut shown: Vec<Shown> = Vec::with_capacity(frames.len());
     for (i, samples) in frames.iter().enumerate() {
-        let digits = grey(samples, "walk_gif")?;
-        if let Some(first) = shown.first()
-            && digits.len() != first.digits.len()
-        {
-            return Err(Error::Shape(format!(
-                "walk_gif: frame {i} has {} digits, frame 0 has {}; take as many steps for each of them",
-                digits.len(),
-                first.digits.len()
-            )));
+        let pictures = Pictures::from_samples(samples, "walk_gif")?;
+        if let Some(first) = shown.first() {
+            let whose = ["frame 0", &format!("frame {i}")];
+            first.pictures.check_alike(&pictures, "walk_gif", whose)?;
         }
         shown.push(Shown {
-            digits,
+            pictures,
             caption: None,
             delay: WALK_FRAME,
         });
@@ -90,7 +87,7 @@ pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
 
 /// A frame of an animation, shown for so many hundredths of a second.
 struct Shown {
-    digits: Vec<Grey>,
+    pictures: Pictures,
     caption: Option<String>,
     delay: u16,
 }
@@ -102,9 +99,9 @@ fn animation(
     caller: &str,
     words: impl FnOnce(&str) -> String,
 ) -> Result<Figure> {
-    let count = frames[0].digits.len();
-    let columns = columns_for(columns, count, caller)?;
-    let grid = Grid::new(count, columns).with_scale(1);
+    let first = &frames[0].pictures;
+    let columns = columns_for(columns, first.len(), caller)?;
+    let grid = Grid::new(first, columns).with_scale(1);
     let under = frames[0].caption.as_ref().map_or(0, |_| CAPTION);
     let (width, height) = (grid.width(), grid.height() + under);
     let (Ok(gif_width), Ok(gif_height)) = (u16::try_from(width), u16::try_from(height)) else {
@@ -116,13 +113,14 @@ fn animation(
     let mut bytes = Vec::new();
     let mut encoder = encoded(Encoder::new(&mut bytes, gif_width, gif_height, &palette()))?;
     encoded(encoder.set_repeat(Repeat::Infinite))?;
-    let mut shown = Vec::new();
+    let (mut shown, mut still) = (Vec::new(), Vec::new());
     for frame in frames {
         let mut canvas = Canvas::new(width, grid.height(), 0);
-        grid.draw(&mut canvas, 0, 0, &frame.digits);
+        grid.draw(&mut canvas, 0, 0, &frame.pictures);
         let line = frame.caption.as_ref().map(|text| caption(width, text));
         let line = line.transpose()?.unwrap_or_default();
-        let pixels: Vec<u8> = canvas.grey().chain(line).map(palette_index).collect();
+        still = canvas.grey().chain(line).collect();
+        let pixels: Vec<u8> = still.iter().map(|&grey| palette_index(grey)).collect();
         encoded(encoder.write_frame(&Frame {
             width: gif_width,
             height: gif_height,
@@ -134,8 +132,19 @@ fn animation(
         shown = pixels;
     }
     drop(encoder); // writes the trailer
-    let words = words(&format!("{count} generated digits {}", grid.words()));
-    Ok(Figure::new(bytes, Format::Gif, words, ZOOM * width))
+    let words = words(&format!(
+        "{} generated digits {}",
+        first.len(),
+        grid.words()
+    ));
+    let still = png(
+        &still,
+        [width, height],
+        ExtendedColorType::L8,
+        CompressionType::Best,
+    )?;
+    let size = [width, height].map(|pixels| ZOOM * pixels);
+    Ok(Figure::new(bytes, Format::Gif, words, size).with_still(still))
 }
 
 fn palette() -> Vec<u8> {

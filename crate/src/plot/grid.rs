@@ -2,18 +2,18 @@
 
 use super::Figure;
 use super::canvas::{Canvas, DENSITY, GUTTER, INK, font};
-use super::samples::{Grey, SIDE, columns_for, grey, grey_snapshots};
+use super::samples::{Pictures, columns_for, of_snapshots};
 use crate::data::Digits;
-use crate::train::Snapshot;
+use crate::record::Snapshot;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
-/// The widest picture, in device pixels, in which a digit's pixel is still drawn as several.
+/// The widest figure, in device pixels, in which a digit's pixel is still drawn as several.
 const MAX_WIDTH: u32 = 1920;
 /// The most grids side by side.
 const MAX_EPOCHS: usize = 5;
 
-/// The first `rows` x `columns` digits of a data set, each with its label above it.
+/// The first `rows` x `columns` digits of a data set, each with the name of its class above it.
 ///
 /// # Errors
 /// [`Error::Value`] when the grid is empty or larger than the data set.
@@ -25,27 +25,38 @@ pub fn data_grid(digits: &Digits, rows: usize, columns: usize) -> Result<Figure>
             digits.len()
         )));
     }
-    let images: Vec<&[u8]> = (0..count).map(|i| digits.image(i)).collect();
-    labelled_grid(&images, &digits.labels()[..count], columns)
+    let pictures = Pictures::from_digits(digits, 0..count);
+    let names = digits.labels()[..count].iter();
+    let names: Vec<&str> = names.map(|&label| digits.class_name(label)).collect();
+    labelled_grid(&pictures, &names, columns)
 }
 
-/// Generated samples (n, 1, 28, 28) in [-1, 1], row by row.
+/// Generated samples (n, 1, height, width) in [-1, 1], row by row.
 ///
 /// # Errors
 /// [`Error::Shape`] for another shape, [`Error::Value`] for non-finite samples or no columns.
 pub fn sample_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
-    let digits = grey(samples, "sample_grid")?;
-    let grid = Grid::new(
-        digits.len(),
-        columns_for(columns, digits.len(), "sample_grid")?,
-    );
+    let pictures = Pictures::from_samples(samples, "sample_grid")?;
+    let columns = columns_for(columns, pictures.len(), "sample_grid")?;
+    let grid = Grid::new(&pictures, columns);
     let mut canvas = Canvas::new(grid.width(), grid.height(), 0);
-    grid.draw(&mut canvas, 0, 0, &digits);
-    let samples = match digits.len() {
+    grid.draw(&mut canvas, 0, 0, &pictures);
+    let samples = match pictures.len() {
         1 => "1 generated digit".to_string(),
         n => format!("{n} generated digits"),
     };
     canvas.into_png(format!("{samples} {}.", grid.words()))
+}
+
+/// [`sample_grid`] for a display that is replaced a few times a second: fewer pixels, made faster.
+pub(crate) fn live_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
+    let pictures = Pictures::from_samples(samples, "live_grid")?;
+    let columns = columns_for(columns, pictures.len(), "live_grid")?;
+    let grid = Grid::new(&pictures, columns).with_scale(DENSITY);
+    let mut canvas = Canvas::new(grid.width(), grid.height(), 0);
+    grid.draw(&mut canvas, 0, 0, &pictures);
+    let words = format!("{} generated digits {}", pictures.len(), grid.words());
+    canvas.into_frame(words)
 }
 
 /// What the generator drew at up to five epochs from the first to the last snapshot, more of the early ones, which
@@ -53,24 +64,25 @@ pub fn sample_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
 ///
 /// # Errors
 /// [`Error::Value`] for no snapshots, no columns or non-finite samples; [`Error::Shape`] for samples that are
-/// not (n, 1, 28, 28), or more of them in one snapshot than in another.
+/// not (n, 1, height, width), or more of them in one snapshot than in another.
 pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     let chosen: Vec<Snapshot> = further_and_further(snapshots.len(), MAX_EPOCHS)
         .map(|i| snapshots[i].clone())
         .collect();
-    let frames = grey_snapshots(&chosen, "epoch_grids")?;
-    let columns = columns_for(columns, frames[0].1.len(), "epoch_grids")?;
-    let across = frames.len() * columns;
-    let grid = Grid::new(frames[0].1.len(), columns).with_scale(scale_for(across));
+    let frames = of_snapshots(&chosen, "epoch_grids")?;
+    let first = &frames[0].1;
+    let columns = columns_for(columns, first.len(), "epoch_grids")?;
+    let scale = scale_for(frames.len() * columns, first.width);
+    let grid = Grid::new(first, columns).with_scale(scale);
     let (space, title) = (12 * DENSITY, 22 * DENSITY);
     let width = frames.len() as u32 * (grid.width() + space) + space;
     let mut canvas = Canvas::new(width, title + grid.height() + space, 255);
-    for (i, (epoch, digits)) in (0u32..).zip(&frames) {
+    for (i, (epoch, pictures)) in (0u32..).zip(&frames) {
         let left = space + i * (grid.width() + space);
         let middle = left + grid.width() / 2;
         let style = font(14 * DENSITY, INK);
         canvas.text(middle, 5 * DENSITY, &format!("epoch {epoch}"), style)?;
-        grid.draw(&mut canvas, left, title, digits);
+        grid.draw(&mut canvas, left, title, pictures);
     }
     let epochs: Vec<String> = frames.iter().map(|(epoch, _)| epoch.to_string()).collect();
     canvas.into_png(format!(
@@ -81,28 +93,23 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     ))
 }
 
-fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figure> {
-    let scale = scale_for(columns).min(3);
-    let (side, space, label) = (SIDE as u32 * scale, 6 * DENSITY, 20 * DENSITY);
-    let (cell, row) = (side + space, label + side + space / 2);
-    let rows = images.len().div_ceil(columns) as u32;
+fn labelled_grid(pictures: &Pictures, names: &[&str], columns: usize) -> Result<Figure> {
+    let scale = scale_for(columns, pictures.width).min(3);
+    let (space, label) = (6 * DENSITY, 20 * DENSITY);
+    let [width, height] = [pictures.width, pictures.height].map(|side| side as u32 * scale);
+    let (cell, row) = (width + space, label + height + space / 2);
+    let rows = pictures.len().div_ceil(columns) as u32;
     let mut canvas = Canvas::new(columns as u32 * cell + space, rows * row + space / 2, 255);
-    for (i, (image, digit)) in images.iter().zip(labels).enumerate() {
+    for (i, name) in names.iter().enumerate() {
         let left = space + (i % columns) as u32 * cell;
         let top = (i / columns) as u32 * row;
         let style = font(13 * DENSITY, INK);
-        canvas.text(
-            left + side / 2,
-            top + 10 * DENSITY,
-            &digit.to_string(),
-            style,
-        )?;
-        canvas.digit(left, top + label, scale, image);
+        canvas.text(left + width / 2, top + 10 * DENSITY, name, style)?;
+        canvas.picture(left, top + label, scale, pictures, i);
     }
-    let names: Vec<String> = labels.iter().map(u8::to_string).collect();
     canvas.into_png(format!(
         "{} digits in {rows} rows of {columns}, each under its label: {}.",
-        images.len(),
+        pictures.len(),
         names.join(" ")
     ))
 }
@@ -111,15 +118,19 @@ fn labelled_grid(images: &[&[u8]], labels: &[u8], columns: usize) -> Result<Figu
 pub(super) struct Grid {
     count: usize,
     columns: usize,
+    /// Width and height of a digit in its own pixels.
+    size: [u32; 2],
     scale: u32,
 }
 
 impl Grid {
-    pub fn new(count: usize, columns: usize) -> Self {
+    /// A grid for so many pictures of this size.
+    pub fn new(pictures: &Pictures, columns: usize) -> Self {
         Grid {
-            count,
+            count: pictures.len(),
             columns,
-            scale: scale_for(columns),
+            size: [pictures.width, pictures.height].map(|side| side as u32),
+            scale: scale_for(columns, pictures.width),
         }
     }
 
@@ -128,22 +139,25 @@ impl Grid {
     }
 
     pub fn width(&self) -> u32 {
-        self.gap() + self.columns as u32 * self.cell()
+        self.gap() + self.columns as u32 * self.cell()[0]
     }
 
     pub fn height(&self) -> u32 {
-        self.gap() + self.rows() as u32 * self.cell()
+        self.gap() + self.rows() as u32 * self.cell()[1]
     }
 
     /// Draws the grid with its corner at (left, top); cells without a digit stay black.
-    pub fn draw(&self, canvas: &mut Canvas, left: u32, top: u32, digits: &[Grey]) {
+    pub fn draw(&self, canvas: &mut Canvas, left: u32, top: u32, pictures: &Pictures) {
         canvas.fill(left, top, self.width(), self.height(), GUTTER);
-        let blank = vec![0; SIDE * SIDE];
-        let digits = digits.iter().chain(std::iter::repeat(&blank));
-        for (i, digit) in digits.take(self.rows() * self.columns).enumerate() {
-            let x = left + self.gap() + (i % self.columns) as u32 * self.cell();
-            let y = top + self.gap() + (i / self.columns) as u32 * self.cell();
-            canvas.digit(x, y, self.scale, digit);
+        let ([width, height], [across, down]) = (self.size, self.cell());
+        for i in 0..self.rows() * self.columns {
+            let x = left + self.gap() + (i % self.columns) as u32 * across;
+            let y = top + self.gap() + (i / self.columns) as u32 * down;
+            if i < pictures.len() {
+                canvas.picture(x, y, self.scale, pictures, i);
+            } else {
+                canvas.fill(x, y, width * self.scale, height * self.scale, 0);
+            }
         }
     }
 
@@ -163,14 +177,15 @@ impl Grid {
         self.scale.div_ceil(2)
     }
 
-    fn cell(&self) -> u32 {
-        SIDE as u32 * self.scale + self.gap()
+    /// From one digit to the next: to the right, and downwards.
+    fn cell(&self) -> [u32; 2] {
+        self.size.map(|side| side * self.scale + self.gap())
     }
 }
 
-/// Device pixels per pixel of a digit, so that `across` digits fit a page.
-fn scale_for(across: usize) -> u32 {
-    let natural = (across * (SIDE + 1)).min(MAX_WIDTH as usize) as u32;
+/// Device pixels per pixel of a digit, so that `across` digits of this width fit a page.
+fn scale_for(across: usize, width: usize) -> u32 {
+    let natural = (across * (width + 1)).min(MAX_WIDTH as usize) as u32;
     (MAX_WIDTH / natural).clamp(1, 2 * DENSITY)
 }
 

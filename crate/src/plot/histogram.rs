@@ -1,27 +1,26 @@
-//! How often generators draw each digit.
+//! How often generators draw each class.
 
 use plotters::prelude::*;
 
 use super::Figure;
-use super::axes::{Axis, axes};
+use super::axes::{Axis, class_axes};
 use super::canvas::{Canvas, DENSITY, INK, draw};
 use super::runs::{COLOURS, LEGEND_ROW, write_names};
-use crate::data::CLASSES;
 use crate::metrics::Classes;
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
 const PANEL_HEIGHT: u32 = 280 * DENSITY;
-/// The part of a digit's place that its bars fill.
+/// The fraction of a class's place that its bars fill.
 const FILLED: f64 = 0.8;
 /// The last colour is that of real digits.
 const MOST: usize = COLOURS.len() - 1;
 
-/// The share of each digit among the samples of up to six generators, by name, as bars side by side, with that among
+/// The fraction of each class among the samples of up to six generators, by name, as bars side by side, with that among
 /// real digits as a dark line across them.
 ///
 /// # Errors
-/// [`Error::Value`] for no generators, or more than six.
+/// [`Error::Value`] for no generators or more than six, [`Error::Shape`] for generators of other classes than `real`.
 pub fn class_histogram(generators: &[(&str, &Classes)], real: &Classes) -> Result<Figure> {
     if !(1..=MOST).contains(&generators.len()) {
         return Err(Error::Value(format!(
@@ -29,41 +28,40 @@ pub fn class_histogram(generators: &[(&str, &Classes)], real: &Classes) -> Resul
             generators.len()
         )));
     }
+    let names = &real.names;
+    if let Some((name, _)) = generators.iter().find(|(_, own)| own.names != *names) {
+        return Err(Error::Shape(format!(
+            "class_histogram: {name} has other classes than the {} real ones; take both from one judge",
+            names.len()
+        )));
+    }
     let legend = LEGEND_ROW * (generators.len() as u32 + 1) + 8 * DENSITY;
     let mut canvas = Canvas::new(WIDTH, legend + PANEL_HEIGHT, 255);
     {
-        let (names, panel) = canvas.area().split_vertically(legend);
+        let (top, panel) = canvas.area().split_vertically(legend);
         let colours = COLOURS.iter().copied().take(generators.len());
         let texts = generators.iter().map(|(name, _)| *name);
         let entries = texts.zip(colours).chain([("real digits", INK)]);
-        write_names(&names, entries)?;
-        let shares = generators.iter().map(|(_, classes)| *classes);
-        let highest = shares.chain([real]).flat_map(|classes| classes.histogram);
-        let x = Axis {
-            name: "digit",
-            range: -0.5..CLASSES as f64 - 0.5,
-            labels: CLASSES,
-        };
+        write_names(&top, entries)?;
+        let all = generators.iter().map(|(_, classes)| *classes);
+        let fractions = all.chain([real]).flat_map(|classes| &classes.histogram);
         let y = Axis {
-            name: "share of samples",
-            range: 0.0..highest.fold(0., f64::max) * 1.06,
+            name: "fraction of samples",
+            range: 0.0..fractions.copied().fold(0., f64::max) * 1.06,
             labels: 6,
         };
-        let mut chart = axes(&panel, 10 * DENSITY, x, y)?;
+        let mut chart = class_axes(&panel, 10 * DENSITY, names, y)?;
         let width = FILLED / generators.len() as f64;
         for (i, ((_, classes), colour)) in generators.iter().zip(COLOURS).enumerate() {
-            let bars = classes.histogram.iter().enumerate().map(|(digit, &share)| {
-                let left = digit as f64 - FILLED / 2. + i as f64 * width;
-                Rectangle::new([(left, 0.), (left + width, share)], colour.filled())
+            let bars = classes.histogram.iter().enumerate().map(|(class, &high)| {
+                let left = class as f64 - FILLED / 2. + i as f64 * width;
+                Rectangle::new([(left, 0.), (left + width, high)], colour.filled())
             });
             draw(chart.draw_series(bars))?;
         }
-        let lines = real.histogram.iter().enumerate().map(|(digit, &share)| {
-            let (left, right) = (digit as f64 - 0.46, digit as f64 + 0.46);
-            PathElement::new(
-                [(left, share), (right, share)],
-                INK.stroke_width(2 * DENSITY),
-            )
+        let lines = real.histogram.iter().enumerate().map(|(class, &high)| {
+            let ends = [-0.46, 0.46].map(|by| (class as f64 + by, high));
+            PathElement::new(ends, INK.stroke_width(2 * DENSITY))
         });
         draw(chart.draw_series(lines))?;
     }
@@ -71,16 +69,16 @@ pub fn class_histogram(generators: &[(&str, &Classes)], real: &Classes) -> Resul
 }
 
 fn words(generators: &[(&str, &Classes)], real: &Classes) -> String {
-    let shares = |(name, classes): &(&str, &Classes)| {
-        let shares = classes
-            .histogram
-            .map(|share| format!("{:.1}", 100. * share));
-        format!("{name} {}", shares.join(", "))
+    let percentages = |(name, classes): &(&str, &Classes)| {
+        let fractions = classes.histogram.iter();
+        let percentages = fractions.map(|fraction| format!("{:.1}", 100. * fraction));
+        format!("{name} {}", percentages.collect::<Vec<_>>().join(", "))
     };
-    let drawn: Vec<String> = generators.iter().map(shares).collect();
-    let real = shares(&("real digits", real));
+    let drawn: Vec<String> = generators.iter().map(percentages).collect();
     format!(
-        "Percentages of the digits 0 to 9: {}; {real}.",
-        drawn.join("; ")
+        "Percentages of the classes {}: {}; {}.",
+        real.names.join(", "),
+        drawn.join("; "),
+        percentages(&("real digits", real))
     )
 }

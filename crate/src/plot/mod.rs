@@ -22,13 +22,18 @@ mod histogram;
 mod neighbours;
 mod runs;
 mod samples;
+mod training;
 
+pub(crate) use curves::live_loss_curves;
 pub use curves::loss_curves;
 pub use digit::large_digit;
 pub use explorer::{Axis, Explorer, explorer};
 pub use figure::{Figure, Format};
 pub use gif::{training_gif, walk_gif};
+pub(crate) use grid::live_grid;
 pub use grid::{data_grid, epoch_grids, sample_grid};
 pub use histogram::class_histogram;
 pub use neighbours::nearest_neighbours;
 pub use runs::compare_runs;
+pub use training::TrainingFrame;
+pub(crate) use training::progress_html;

@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::Figure;
 use super::canvas::{Canvas, DENSITY, INK, LOWER, draw, font};
 use super::grid::Grid;
-use super::samples::{Grey, grey};
+use super::samples::Pictures;
 use crate::data::Digits;
 use crate::metrics::{Neighbour, Neighbours};
 use crate::{Error, Result};
@@ -17,38 +17,43 @@ const MOST: usize = 20;
 const NAMES: u32 = 128 * DENSITY;
 const SPACE: u32 = 8 * DENSITY;
 
-/// Up to twenty samples (n, 1, 28, 28) in [-1, 1], each above the training digit nearest to it in the judge's features
+/// Up to twenty samples (n, 1, height, width) in [-1, 1], each above the training digit nearest to it in the judge's features
 /// and the one nearest in pixels. Where all three are the same, the generator has copied.
 ///
 /// # Errors
-/// [`Error::Shape`] for samples of another shape, or another number of neighbours than of samples; [`Error::Value`] for
+/// [`Error::Shape`] for samples of another shape or size, or another number of neighbours than of samples; [`Error::Value`] for
 /// more than twenty samples, for non-finite ones, and for neighbours that are not among `digits`.
 pub fn nearest_neighbours(
     samples: &Tensor,
     digits: &Digits,
     neighbours: &Neighbours,
 ) -> Result<Figure> {
-    let samples = grey(samples, "nearest_neighbours")?;
+    let samples = Pictures::from_samples(samples, "nearest_neighbours")?;
     if samples.len() > MOST {
         return Err(Error::Value(format!(
             "nearest_neighbours: expected up to {MOST} samples, not {}; samples.narrow(0, 0, {MOST})? takes the first",
             samples.len()
         )));
     }
-    let (by_features, labels) = images(digits, &neighbours.in_features, samples.len())?;
-    let (by_pixels, others) = images(digits, &neighbours.in_pixels, samples.len())?;
+    let (by_features, labels) = pictures(digits, &neighbours.in_features, samples.len())?;
+    let (by_pixels, others) = pictures(digits, &neighbours.in_pixels, samples.len())?;
+    samples.check_alike(
+        &by_pixels,
+        "nearest_neighbours",
+        ["samples", "the data set"],
+    )?;
     let rows = [
         ("sample", &samples),
         ("nearest in features", &by_features),
         ("nearest in pixels", &by_pixels),
     ];
-    let grid = Grid::new(samples.len(), samples.len());
+    let grid = Grid::new(&samples, samples.len());
     let (width, row) = (NAMES + grid.width() + SPACE, grid.height() + SPACE);
     let mut canvas = Canvas::new(width, rows.len() as u32 * row + SPACE, 255);
     let style = font(13 * DENSITY, INK).pos(Pos::new(HPos::Right, VPos::Center));
-    for (i, (name, images)) in (0u32..).zip(rows) {
+    for (i, (name, pictures)) in (0u32..).zip(rows) {
         let top = SPACE + i * row;
-        grid.draw(&mut canvas, NAMES, top, images);
+        grid.draw(&mut canvas, NAMES, top, pictures);
         let place = (
             (NAMES - SPACE) as i32,
             (top + grid.height() / 2) as i32 + LOWER,
@@ -62,8 +67,8 @@ pub fn nearest_neighbours(
     ))
 }
 
-/// The pictures of neighbours, and their labels in words.
-fn images(digits: &Digits, found: &[Neighbour], samples: usize) -> Result<(Vec<Grey>, String)> {
+/// The pictures of neighbours, and the names of their classes.
+fn pictures(digits: &Digits, found: &[Neighbour], samples: usize) -> Result<(Pictures, String)> {
     if found.len() != samples {
         return Err(Error::Shape(format!(
             "nearest_neighbours: expected a neighbour for each of {samples} samples, but found {}; take \
@@ -78,9 +83,9 @@ fn images(digits: &Digits, found: &[Neighbour], samples: usize) -> Result<(Vec<G
             digits.len()
         )));
     }
-    let pictures = found.iter().map(|near| digits.image(near.index).to_vec());
-    let labels = found
-        .iter()
-        .map(|near| digits.label(near.index).to_string());
-    Ok((pictures.collect(), labels.collect::<Vec<_>>().join(" ")))
+    let indices = || found.iter().map(|near| near.index);
+    let names: Vec<&str> = indices()
+        .map(|i| digits.class_name(digits.label(i)))
+        .collect();
+    Ok((Pictures::from_digits(digits, indices()), names.join(" ")))
 }

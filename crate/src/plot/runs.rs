@@ -9,7 +9,7 @@ use super::Figure;
 use super::axes::{Axis, axes};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use super::distance::distance_panel;
-use crate::train::{Stats, read_stats};
+use crate::record::{Stats, read_stats};
 use crate::{Error, Result};
 
 const WIDTH: u32 = 760 * DENSITY;
@@ -121,7 +121,8 @@ impl Run {
 
     fn curve(&self, value: fn(&Stats) -> f64) -> impl Iterator<Item = (f64, f64)> {
         let point = move |stats: &Stats| (stats.images as f64 / 1000., value(stats));
-        self.stats.iter().map(point)
+        let drawable = |(_, y): &(f64, f64)| y.is_finite();
+        self.stats.iter().map(point).filter(drawable)
     }
 
     /// Fréchet distances, where there were any.

@@ -2,62 +2,94 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::train::Snapshot;
+use crate::data::Digits;
+use crate::record::Snapshot;
 use crate::{Error, Result};
 
-/// Pixels along each side of a digit.
-pub(super) const SIDE: usize = 28;
-
-/// A digit's 784 grey bytes, row by row, 0 = black.
-pub(super) type Grey = Vec<u8>;
-
-/// The samples of a tensor (n, 1, 28, 28) with values in [-1, 1] (what lies outside is clipped) as bytes.
-pub(super) fn grey(samples: &Tensor, caller: &str) -> Result<Vec<Grey>> {
-    match samples.dims() {
-        [n, 1, SIDE, SIDE] if *n > 0 => {}
-        other => {
-            return Err(Error::Shape(format!(
-                "{caller}: expected samples of shape (n, 1, 28, 28) with n at least 1, got {other:?}"
-            )));
-        }
-    }
-    let values = samples
-        .to_dtype(DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        return Err(Error::Value(format!(
-            "{caller}: sample {} holds {}; the generator has diverged: go back to an earlier one, or train \
-             with a lower learning rate",
-            at / (SIDE * SIDE),
-            values[at]
-        )));
-    }
-    let byte = |value: &f32| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
-    Ok(values
-        .chunks_exact(SIDE * SIDE)
-        .map(|digit| digit.iter().map(byte).collect())
-        .collect())
+/// Grey pictures of one size.
+#[derive(Clone)]
+pub(super) struct Pictures {
+    pub height: usize,
+    pub width: usize,
+    /// The bytes of each, row by row, 0 = black.
+    pub bytes: Vec<Vec<u8>>,
 }
 
-/// The samples of every snapshot, as many in each as in the first.
-pub(super) fn grey_snapshots(
-    snapshots: &[Snapshot],
-    caller: &str,
-) -> Result<Vec<(usize, Vec<Grey>)>> {
-    let mut frames: Vec<(usize, Vec<Grey>)> = Vec::with_capacity(snapshots.len());
-    for Snapshot { epoch, samples } in snapshots {
-        let digits = grey(samples, caller)?;
-        if let Some((first, expected)) = frames.first().map(|(epoch, digits)| (epoch, digits.len()))
-            && digits.len() != expected
-        {
-            return Err(Error::Shape(format!(
-                "{caller}: epoch {epoch} has {} samples, epoch {first} has {expected}; take every snapshot \
-                 from the same noise",
-                digits.len()
+impl Pictures {
+    /// The samples of a tensor (n, 1, height, width) with values in [-1, 1]; what lies outside is clipped.
+    pub fn from_samples(samples: &Tensor, caller: &str) -> Result<Self> {
+        let (height, width) = match *samples.dims() {
+            [n, 1, height, width] if n > 0 && height > 0 && width > 0 => (height, width),
+            _ => {
+                return Err(Error::Shape(format!(
+                    "{caller}: expected samples of shape (n, 1, height, width) with n at least 1, got {:?}",
+                    samples.dims()
+                )));
+            }
+        };
+        let values = samples.to_dtype(DType::F32)?.flatten_all()?;
+        let values: Vec<f32> = values.to_vec1()?;
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Value(format!(
+                "{caller}: sample {} holds {}; the generator has diverged: go back to an earlier one, or train \
+                 with a lower learning rate",
+                at / (height * width),
+                values[at]
             )));
         }
-        frames.push((*epoch, digits));
+        let byte = |value: &f32| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
+        let bytes = values
+            .chunks_exact(height * width)
+            .map(|picture| picture.iter().map(byte).collect())
+            .collect();
+        Ok(Pictures {
+            height,
+            width,
+            bytes,
+        })
+    }
+
+    /// The digits at these indices, which must be below [`Digits::len`].
+    pub fn from_digits(digits: &Digits, indices: impl Iterator<Item = usize>) -> Self {
+        let [_, height, width] = digits.image_shape();
+        Pictures {
+            height,
+            width,
+            bytes: indices.map(|i| digits.image(i).to_vec()).collect(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Refuses pictures that are not as many as these, and of their size; `whose` each of them are.
+    pub fn check_alike(&self, other: &Self, caller: &str, whose: [&str; 2]) -> Result<()> {
+        let kind = |of: &Self| (of.len(), of.height, of.width);
+        if kind(self) == kind(other) {
+            return Ok(());
+        }
+        let words = |(n, height, width)| format!("{n} digits of {height}x{width} pixels");
+        Err(Error::Shape(format!(
+            "{caller}: {} has {}, {} has {}; take as many of one size for each",
+            whose[1],
+            words(kind(other)),
+            whose[0],
+            words(kind(self))
+        )))
+    }
+}
+
+/// The samples of every snapshot with its epoch, as many in each as in the first.
+pub(super) fn of_snapshots(snapshots: &[Snapshot], caller: &str) -> Result<Vec<(usize, Pictures)>> {
+    let mut frames: Vec<(usize, Pictures)> = Vec::with_capacity(snapshots.len());
+    for Snapshot { epoch, samples } in snapshots {
+        let pictures = Pictures::from_samples(samples, caller)?;
+        if let Some((first, expected)) = frames.first() {
+            let whose = [first, epoch].map(|epoch| format!("epoch {epoch}"));
+            expected.check_alike(&pictures, caller, [&whose[0], &whose[1]])?;
+        }
+        frames.push((*epoch, pictures));
     }
     if frames.is_empty() {
         return Err(Error::Value(format!(

@@ -1,7 +1,6 @@
 //! Which recipes make sense.
 
 use super::Recipe;
-use crate::data::SIDE;
 use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
 use crate::{Error, Result};
@@ -22,7 +21,6 @@ impl Recipe {
 
     fn check_shapes(&self) -> Result<()> {
         let classes = self.classes.unwrap_or(0);
-        let image = vec![1, SIDE, SIDE];
         let inputs = self.latent_dim.saturating_add(classes);
         let judged = match self.classes {
             None => "[1], the logit".to_string(),
@@ -48,8 +46,18 @@ impl Recipe {
             Some(n) => format!("[{inputs}], latent_dim + {n} classes"),
         };
         fits(g, "input", g.input(), &[inputs], &of_class)?;
-        fits(g, "output", &output(g)?, &image, "[1, 28, 28], an image")?;
-        fits(d, "input", d.input(), &image, "[1, 28, 28], an image")?;
+        let image = d.input();
+        if image.len() != 3 {
+            fits(
+                d,
+                "input",
+                image,
+                &[],
+                "[channels, height, width], an image",
+            )?;
+        }
+        let as_image = format!("{image:?}, an image as the {} takes it", d.name());
+        fits(g, "output", &output(g)?, image, &as_image)?;
         fits(d, "output", &output(d)?, &[logits], &judged)
     }
 
@@ -109,24 +117,24 @@ impl Recipe {
                 format!("from 1 to {MAX_COUNT}: without updates, a discriminator teaches nothing");
             return refuse("d_steps", &self.d_steps, &wanted);
         }
-        if self.images < self.images_per_step() {
+        if self.total_images < self.images_per_step() {
             let wanted = format!("at least the {} of one step", self.images_per_step());
-            return refuse("images", &self.images, &wanted);
+            return refuse("total_images", &self.total_images, &wanted);
         }
         for (name, steps) in [
-            ("tick", self.tick),
-            ("grid", self.grid),
-            ("checkpoint", self.checkpoint),
+            ("log_every", self.log_every),
+            ("grid_every", self.grid_every),
+            ("checkpoint_every", self.checkpoint_every),
         ] {
             if steps == 0 {
                 return refuse(name, &steps, "at least 1 step");
             }
         }
-        if self.keep == 0 {
+        if self.keep_checkpoints == 0 {
             return refuse(
-                "keep",
-                &self.keep,
-                "at least 1: without a checkpoint no run can go on",
+                "keep_checkpoints",
+                &self.keep_checkpoints,
+                "at least 1: without a checkpoint no run can be resumed",
             );
         }
         for (name, adam) in [("g_adam", self.g_adam), ("d_adam", self.d_adam)] {
@@ -144,22 +152,22 @@ impl Recipe {
                 }
             }
         }
-        if let Some(half_life) = self.average.filter(|h| !(*h > 0. && h.is_finite())) {
+        if let Some(half_life) = self.ema_half_life.filter(|h| !(*h > 0. && h.is_finite())) {
             return refuse(
-                "average",
+                "ema_half_life",
                 &half_life,
                 "a positive number of images, or null for none",
             );
         }
         if let Some(noise) = self.instance_noise {
-            if !(noise.deviation > 0. && noise.deviation.is_finite()) {
+            if !(noise.std > 0. && noise.std.is_finite()) {
                 let wanted = "positive and finite; instance_noise null is none";
-                return refuse("instance_noise.deviation", &noise.deviation, wanted);
+                return refuse("instance_noise.std", &noise.std, wanted);
             }
-            if !(noise.share > 0. && noise.share <= 1.) {
+            if !(noise.fraction > 0. && noise.fraction <= 1.) {
                 return refuse(
-                    "instance_noise.share",
-                    &noise.share,
+                    "instance_noise.fraction",
+                    &noise.fraction,
                     "above 0 and at most 1",
                 );
             }

@@ -1,7 +1,8 @@
 //! The recipes that have a name.
 
 use super::{AdamSettings, CONDITIONAL, Recipe};
-use crate::data::SIDE;
+use crate::data::mnist::SIDE;
+use crate::format::Format;
 use crate::loss::GanLoss;
 use crate::nn::Sequential;
 use crate::optim::Schedule;
@@ -36,10 +37,10 @@ impl Recipe {
             loss: GanLoss::Hinge,
             g_adam: adam(5e-4, 0.5),
             d_adam: adam(5e-4, 0.5),
-            average: Some(40_000.),
-            tick: 500,
-            grid: 2_000,
-            checkpoint: 4_000,
+            ema_half_life: Some(40_000.),
+            log_every: 500,
+            grid_every: 2_000,
+            checkpoint_every: 4_000,
             ..Recipe::lean()
         }
     }
@@ -75,7 +76,7 @@ impl Recipe {
                 .dense(1),
             g_adam: adam(1e-4, 0.9),
             d_adam: adam(1e-4, 0.9),
-            average: Some(10_000.),
+            ema_half_life: Some(10_000.),
             ..Recipe::lean()
         }
     }
@@ -89,7 +90,7 @@ impl Recipe {
             discriminator: discriminator([64, 128], 1024),
             g_adam: adam(2e-4, 0.5),
             d_adam: adam(2e-4, 0.5),
-            average: Some(10_000.),
+            ema_half_life: Some(10_000.),
             ..Recipe::lean()
         }
     }
@@ -103,13 +104,14 @@ impl Recipe {
         Recipe {
             name: NAMES[3].into(),
             seed: 1,
+            format: Format,
             generator: normalised(generator.reshape([128, 7, 7]).conv_transpose2d(64, 4, 2))
                 .conv_transpose2d(1, 4, 2)
                 .tanh(),
             discriminator: discriminator([32, 64], 512),
             latent_dim: 100,
             classes: None,
-            images: 20 * 60_000,
+            total_images: 20 * 60_000,
             batch_size: 64,
             loss: GanLoss::NonSaturating,
             penalty: None,
@@ -119,11 +121,11 @@ impl Recipe {
             g_adam: adam(1e-3, 0.5),
             d_adam: adam(5e-4, 0.5),
             schedule: Schedule::Constant,
-            average: Some(50_000.),
-            tick: 200,
-            grid: 1_000,
-            checkpoint: 1_000,
-            keep: 3,
+            ema_half_life: Some(50_000.),
+            log_every: 200,
+            grid_every: 1_000,
+            checkpoint_every: 1_000,
+            keep_checkpoints: 3,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Training on a thread of its own, so that a cell can look at it while it goes on.
+//! Training on a thread of its own, so that cells can look at it meanwhile.
 //!
 //! Interrupting a kernel loses every variable; asking this thread to stop loses nothing. The thread owns the trainer,
 //! and everything else is a message to it, answered between two steps: nobody waits for a lock, and if the thread ends,
@@ -6,26 +6,33 @@
 
 use std::any::Any;
 use std::mem::replace;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Status, StepStats, Trainer};
-use crate::{Error, Result};
+use super::message::Message;
+use super::{Status, Trainer};
+use crate::live::Live;
+use crate::record::StepStats;
+use crate::{Error, Result, interrupt};
 
-/// A run that trains in the background; made by [`Trainer::in_background`].
+/// Whoever waits for the run looks this often whether the cell is to stop.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A run that trains in the background; started by [`Trainer::in_background`].
 ///
 /// Dropping it stops the run after its step and writes a checkpoint.
-pub struct Training {
+pub struct BackgroundRun {
     commands: Sender<Command>,
-    /// Lines of progress, warnings and notices.
-    lines: Arc<Mutex<Vec<String>>>,
+    /// What the trainer has said.
+    messages: Arc<Mutex<Vec<Message>>>,
     worker: Mutex<Worker>,
 }
 
 enum Command {
-    Status(Sender<Result<Status>>),
+    /// With the time that it took to make it.
+    Status(Sender<Result<(Status, Duration)>>),
     Pause(Sender<()>),
     PauseAt(u64, Sender<()>),
     Resume,
@@ -56,31 +63,33 @@ impl Trainer {
     /// let trainer = training.wait()?; // or stop()?, which does not wait for the end
     /// # Ok::<(), digit_gan::Error>(())
     /// ```
-    pub fn in_background(self) -> Training {
-        Training::spawn(self, Trainer::advance)
+    pub fn in_background(self) -> BackgroundRun {
+        BackgroundRun::spawn(self, Trainer::advance)
     }
 }
 
-impl Training {
+impl BackgroundRun {
     fn spawn(
         mut trainer: Trainer,
         advance: impl Fn(&mut Trainer) -> Result<StepStats> + Send + 'static,
     ) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let collected = lines.clone();
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let collected = messages.clone();
         let (commands, inbox) = channel();
         let worker = thread::spawn(move || {
-            let stdout = trainer.say_to(Box::new(move |line| locked(&collected).push(line)));
-            let error = serve(&mut trainer, &inbox, advance).err();
-            drop(trainer.say_to(stdout));
+            let collect = move |message| locked(&collected).push(message);
+            let listener = trainer.reporter.tell(Box::new(collect));
+            // Stop ends the cell that waits for the run, and not the run.
+            let error = interrupt::defer(|| serve(&mut trainer, &inbox, advance)).err();
+            drop(trainer.reporter.tell(listener));
             Ended {
                 trainer: Some(Box::new(trainer)),
                 error: error.map(|error| error.to_string()),
             }
         });
-        Training {
+        BackgroundRun {
             commands,
-            lines,
+            messages,
             worker: Mutex::new(Worker::Running(worker)),
         }
     }
@@ -90,46 +99,91 @@ impl Training {
     /// # Errors
     /// When the training has ended in an error or a panic: with its message.
     pub fn status(&self) -> Result<Status> {
-        let mut status = match self.ask(Command::Status) {
+        Ok(self.timed_status()?.0)
+    }
+
+    fn timed_status(&self) -> Result<(Status, Duration)> {
+        let (mut status, made) = match self.ask(Command::Status)? {
             Some(status) => status?,
-            None => self.ended(|trainer| trainer.status())?,
+            None => self.ended(|trainer| timed_status(trainer))?,
         };
-        let lines = locked(&self.lines);
-        status.warnings = lines
-            .iter()
-            .filter(|line| is_warning(line))
-            .cloned()
-            .collect();
-        Ok(status)
+        status.warnings = self.warnings();
+        Ok((status, made))
+    }
+
+    /// Shows how the run is doing until it has ended: live in the notebooks' kernel, in its lines of progress
+    /// elsewhere. A paused run is resumed. Stopping the cell does not stop the run.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// # let digits = Digits::load(Split::Train)?;
+    /// let training = Trainer::new(Recipe::compact(), &digits, "runs/compact")?.in_background();
+    /// training.watch()?; // as often as you like
+    /// let trainer = training.stop()?;
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`BackgroundRun::status`], and [`Error::Interrupted`] when the user has stopped the cell.
+    pub fn watch(&self) -> Result<()> {
+        self.resume()?;
+        let (mut live, mut printed) = (Live::new(), 0);
+        loop {
+            let running = self.is_running();
+            printed += self.print_from(printed);
+            match (Live::is_possible(), running) {
+                (true, true) => live.update_measured(|| self.timed_status())?,
+                (true, false) => live.show(&self.status()?),
+                (false, true) => interrupt::check()?,
+                (false, false) => self.ended(|_| Ok(()))?,
+            }
+            if !running {
+                return Ok(());
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Prints what the trainer has said, without what a live display shows; returns how many messages these are.
+    fn print_from(&self, first: usize) -> usize {
+        let messages = locked(&self.messages)[first..].to_vec();
+        for message in &messages {
+            match message {
+                Message::Progress(_) | Message::Warning(_) if Live::is_possible() => (),
+                message => println!("{message}"),
+            }
+        }
+        messages.len()
     }
 
     /// Makes the training wait after the step that is under way, and returns when it does.
     ///
     /// # Errors
-    /// As [`Training::status`].
+    /// As [`BackgroundRun::status`].
     pub fn pause(&self) -> Result<()> {
-        match self.ask(Command::Pause) {
+        match self.ask(Command::Pause)? {
             Some(()) => Ok(()),
             None => self.ended(|_| Ok(())),
         }
     }
 
-    /// Trains on until `step`, or not at all if it is past, and waits there; returns when it does, or when the recipe has
-    /// ended before.
+    /// Trains until `step`, or not at all if it is past, and pauses there; returns when it does, or when the recipe has
+    /// ended before. Where several callers wait, each is answered at its own step; [`BackgroundRun::resume`] continues to
+    /// the next.
     ///
     /// # Errors
-    /// As [`Training::status`].
+    /// As [`BackgroundRun::status`].
     pub fn pause_at(&self, step: u64) -> Result<()> {
-        match self.ask(|answer| Command::PauseAt(step, answer)) {
+        match self.ask(|answer| Command::PauseAt(step, answer))? {
             Some(()) => Ok(()),
             None => self.ended(|_| Ok(())),
         }
     }
 
-    /// Lets a paused training go on.
+    /// Continues a paused training.
     ///
     /// # Errors
-    /// As [`Training::status`].
+    /// As [`BackgroundRun::status`].
     pub fn resume(&self) -> Result<()> {
         match self.commands.send(Command::Resume) {
             Ok(()) => Ok(()),
@@ -140,60 +194,59 @@ impl Training {
     /// Sets both learning rates from the next step on; see [`Trainer::set_learning_rate`].
     ///
     /// # Errors
-    /// For rates that are not positive, and as [`Training::status`].
+    /// For rates that are not positive, and as [`BackgroundRun::status`].
     pub fn set_learning_rate(&self, generator: f64, discriminator: f64) -> Result<()> {
         let rates = [generator, discriminator];
-        match self.ask(|answer| Command::SetLearningRate(rates, answer)) {
+        match self.ask(|answer| Command::SetLearningRate(rates, answer))? {
             Some(result) => result,
             None => self.ended(|trainer| trainer.set_learning_rate(generator, discriminator)),
         }
     }
 
-    /// Stops after the step that is under way and gives the trainer back, nothing lost. An error that has ended the
-    /// training before is printed.
+    /// Stops after the step that is under way and gives the trainer back, nothing lost. What went wrong before goes to
+    /// the trainer's listener: warnings, and an error that has ended the training.
     ///
     /// # Errors
     /// When the training has panicked: with its message.
     pub fn stop(self) -> Result<Trainer> {
         let Ended { trainer, error } = self.end();
-        for line in locked(&self.lines).iter().filter(|line| is_warning(line)) {
-            println!("{line}");
+        let Some(mut trainer) = trainer else {
+            return Err(failed(error));
+        };
+        for text in self.warnings() {
+            trainer.reporter.warning(text);
         }
-        match (trainer, error) {
-            (Some(trainer), error) => {
-                error.into_iter().for_each(|error| println!("{error}"));
-                Ok(*trainer)
-            }
-            (None, error) => Err(failed(error)),
+        if let Some(error) = error {
+            trainer.reporter.notice(error);
+        }
+        Ok(*trainer)
+    }
+
+    /// [`BackgroundRun::watch`] to the end of the recipe, and gives the trainer back. Stopping the cell stops neither the
+    /// run nor loses it: wait again.
+    ///
+    /// # Errors
+    /// As [`BackgroundRun::watch`]; when the training has ended in an error or a panic: with its message.
+    pub fn wait(&self) -> Result<Trainer> {
+        if let Err(Error::Interrupted) = self.watch() {
+            return Err(Error::Interrupted);
+        }
+        // Also of a run that has failed: its folder is free then.
+        match self.end() {
+            Ended {
+                trainer: Some(trainer),
+                error: None,
+            } => Ok(*trainer),
+            ended => Err(failed(ended.error)),
         }
     }
 
-    /// Waits for the end of the recipe, printing the lines of progress, and gives the trainer back. A paused training
-    /// goes on.
-    ///
-    /// # Errors
-    /// When the training has ended in an error or a panic: with its message.
-    pub fn wait(self) -> Result<Trainer> {
-        self.resume()?;
-        let mut printed = 0;
-        loop {
-            let running = self.is_running();
-            let lines = locked(&self.lines).clone();
-            lines[printed..].iter().for_each(|line| println!("{line}"));
-            printed = lines.len();
-            if !running {
-                break;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        let ended = self.end();
-        match ended.error {
-            None => ended
-                .trainer
-                .map(|trainer| *trainer)
-                .ok_or_else(|| failed(None)),
-            error => Err(failed(error)),
-        }
+    fn warnings(&self) -> Vec<String> {
+        let text = |message: &Message| match message {
+            Message::Warning(text) => Some(text.clone()),
+            Message::Progress(_) | Message::Notice(_) => None,
+        };
+        locked(&self.messages).iter().filter_map(text).collect()
     }
 
     /// Whether the thread still trains, or is paused.
@@ -205,10 +258,18 @@ impl Training {
     }
 
     /// The thread's answer; none if it has ended.
-    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Option<T> {
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> Result<Option<T>> {
         let (answer, inbox) = channel();
-        self.commands.send(command(answer)).ok()?;
-        inbox.recv().ok()
+        if self.commands.send(command(answer)).is_err() {
+            return Ok(None);
+        }
+        loop {
+            match inbox.recv_timeout(GLANCE) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(RecvTimeoutError::Timeout) => interrupt::check()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            }
+        }
     }
 
     /// Asks the trainer of a thread that has ended, or says what has ended it.
@@ -235,7 +296,7 @@ impl Training {
     }
 }
 
-impl Drop for Training {
+impl Drop for BackgroundRun {
     fn drop(&mut self) {
         let Some(mut trainer) = self.end().trainer else {
             return;
@@ -243,10 +304,9 @@ impl Drop for Training {
         if trainer.is_unsaved()
             && let Err(error) = trainer.checkpoint()
         {
-            println!(
-                "no checkpoint of step {} was written: {error}",
-                trainer.steps()
-            );
+            let step = trainer.steps();
+            let text = format!("no checkpoint of step {step} was written: {error}");
+            trainer.reporter.notice(text);
         }
     }
 }
@@ -258,9 +318,9 @@ fn serve(
     advance: impl Fn(&mut Trainer) -> Result<StepStats>,
 ) -> Result<()> {
     let mut paused = false;
-    let mut arrival: Option<(u64, Sender<()>)> = None;
+    let mut arrivals: Vec<(u64, Sender<()>)> = Vec::new();
     while !trainer.finished() {
-        if let Some((_, answer)) = arrival.take_if(|(step, _)| trainer.steps() >= *step) {
+        for (_, answer) in arrivals.extract_if(.., |(step, _)| trainer.steps() >= *step) {
             paused = true;
             let _ = answer.send(());
         }
@@ -271,8 +331,9 @@ fn serve(
         // Whoever asked may have gone: an answer that nobody takes does no harm.
         match command {
             Ok(Command::Status(answer)) => {
-                let status = trainer.status().map(|status| Status { paused, ..status });
-                let _ = answer.send(status);
+                let status = timed_status(trainer);
+                let _ =
+                    answer.send(status.map(|(status, made)| (Status { paused, ..status }, made)));
             }
             Ok(Command::Pause(answer)) => {
                 paused = true;
@@ -280,7 +341,7 @@ fn serve(
             }
             Ok(Command::PauseAt(step, answer)) => {
                 paused = false;
-                arrival = Some((step, answer));
+                arrivals.push((step, answer));
             }
             Ok(Command::Resume) => paused = false,
             Ok(Command::SetLearningRate([generator, discriminator], answer)) => {
@@ -293,6 +354,11 @@ fn serve(
         }
     }
     trainer.finish()
+}
+
+fn timed_status(trainer: &Trainer) -> Result<(Status, Duration)> {
+    let began = Instant::now();
+    Ok((trainer.status()?, began.elapsed()))
 }
 
 /// What the thread leaves, once it has ended.
@@ -308,7 +374,7 @@ fn join(worker: &mut Worker) -> &mut Ended {
         *worker = Worker::Ended(thread.join().unwrap_or_else(|panic| Ended {
             trainer: None,
             error: Some(format!(
-                "the training has panicked: {}. Trainer::resume goes on from its last checkpoint",
+                "the training has panicked: {}. Trainer::resume continues from its last checkpoint",
                 message(&*panic)
             )),
         }));
@@ -328,10 +394,6 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 fn failed(error: Option<String>) -> Error {
     Error::Training(error.unwrap_or_else(|| "the training was stopped before".into()))
-}
-
-fn is_warning(line: &str) -> bool {
-    line.starts_with("warning")
 }
 
 /// What the mutexes hold stays whole if a holder panics.
@@ -364,12 +426,12 @@ mod tests {
         let start = || Trainer::open(recipe.clone(), &digits, &run);
         start()?.checkpoint()?;
         for ask in [
-            |training: Training| training.status().map(drop),
-            |training: Training| training.pause(),
-            |training: Training| training.wait().map(drop),
-            |training: Training| training.stop().map(drop),
+            |training: BackgroundRun| training.status().map(drop),
+            |training: BackgroundRun| training.pause(),
+            |training: BackgroundRun| training.wait().map(drop),
+            |training: BackgroundRun| training.stop().map(drop),
         ] {
-            let training = Training::spawn(start()?, |trainer| match trainer.steps() {
+            let training = BackgroundRun::spawn(start()?, |trainer| match trainer.steps() {
                 3 => panic!("the {} is on fire", "kernel"),
                 _ => trainer.advance(),
             });

@@ -1,40 +1,39 @@
-//! Training: what a notebook's own loop remembers ([`History`], [`Snapshot`]), and the [`Trainer`] that carries out a
-//! [`Recipe`](crate::recipe::Recipe) in a folder, resumes it, and trains in the background ([`Training`]).
+//! Training: the [`Trainer`] carries out a [`Recipe`](crate::recipe::Recipe) in a folder, resumes it, and trains in the
+//! background ([`BackgroundRun`]).
 //!
 //! ```no_run
 //! use digit_gan::prelude::*;
 //! let digits = Digits::load(Split::Train)?;
 //! let mut trainer = Trainer::new(Recipe::compact(), &digits, "runs/compact")?;
-//! trainer.run()?; // or: let training = trainer.in_background(); and training.status()? in another cell
+//! trainer.run()?; // or: let run = trainer.in_background(); and run.status()? in another cell
 //! trainer.generator().save("generator.safetensors")?;
 //! # Ok::<(), digit_gan::Error>(())
 //! ```
 //!
-//! A run's folder holds `recipe.json`, `stats.jsonl` ([`read_stats`]), `grids/` (samples, always of the same noise) and
-//! `checkpoints/`. `Trainer::resume("runs/compact", &digits)?` goes on as if the run had never stopped, bit for bit,
-//! on any number of threads.
+//! A run's folder holds `recipe.json`, `stats.jsonl` ([`read_stats`](crate::record::read_stats)), `grids/` (samples,
+//! always of the same noise) and `checkpoints/`. `Trainer::resume("runs/compact", &digits)?` continues as if the run had
+//! never stopped, bit for bit, on any number of threads.
 //!
-//! [`Trainer::judged_by`] adds the Fréchet distance every so many images, and the best checkpoint; [`Sampler`] draws from
-//! a run's best or newest checkpoint without a trainer.
+//! [`Trainer::judged_by`] adds the Fréchet distance every n images, and the best checkpoint; [`Sampler`] draws from a
+//! run's best or newest checkpoint without a trainer.
 
 mod background;
 mod checkpoint;
+mod epochs;
 mod folder;
-mod history;
-mod judged;
-mod look;
+mod judging;
+mod message;
 mod run;
 mod sampler;
-mod start;
-mod stats;
+mod state;
 mod status;
+mod step;
 mod trainer;
-mod watch;
+mod view;
+mod warnings;
 
-pub use background::Training;
-pub use history::{History, Snapshot, env_or};
-pub use judged::Judgement;
+pub use background::BackgroundRun;
+pub use message::Message;
 pub use sampler::Sampler;
-pub use stats::{Stats, StepStats, read_stats};
 pub use status::Status;
 pub use trainer::Trainer;

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::checkpoint;
-use crate::data::SIDE;
-use crate::nn::{Contents, Network, with_class};
+use super::checkpoint::{Checkpoint, Checkpoints};
+use super::folder::check_run;
+use super::state::{AVERAGE, GENERATOR};
+use crate::nn::{Network, with_class};
 use crate::recipe::Recipe;
 use crate::rng::Rng;
-use crate::{Error, Result};
+use crate::{Error, Result, interrupt};
 
-/// Samples that are drawn in one go: bounds the memory of the layers in between.
+/// Samples that are drawn at once: bounds the memory of the layers in between.
 const CHUNK: usize = 500;
 
 /// A generator with what it takes to draw from it: how much noise, and which classes.
@@ -40,7 +41,17 @@ impl Sampler {
     /// # Errors
     /// [`Error::NotFound`] where there is no run or it has never been judged, [`Error::Format`] if the file is damaged.
     pub fn best(folder: impl AsRef<Path>) -> Result<Self> {
-        Self::load(&checkpoint::best(folder.as_ref())?)
+        let folder = folder.as_ref();
+        check_run(folder)?;
+        let none = || {
+            Error::NotFound(format!(
+                "{0} has no best checkpoint, as the run was never judged: train it with trainer.judged_by(), or take \
+                 Sampler::newest(\"{0}\")?",
+                folder.display()
+            ))
+        };
+        let path = Checkpoints::of_run(folder).best_path();
+        Self::load(&path.ok_or_else(none)?)
     }
 
     /// The same of the newest checkpoint.
@@ -48,23 +59,29 @@ impl Sampler {
     /// # Errors
     /// [`Error::NotFound`] where there is no run or it has no checkpoint yet, [`Error::Format`] if the file is damaged.
     pub fn newest(folder: impl AsRef<Path>) -> Result<Self> {
-        Self::load(&checkpoint::last(folder.as_ref())?)
+        let folder = folder.as_ref();
+        check_run(folder)?;
+        let none = || {
+            Error::NotFound(format!(
+                "{} has no checkpoint yet: train on, or call trainer.checkpoint()?",
+                folder.display()
+            ))
+        };
+        let path = Checkpoints::of_run(folder).newest_path()?;
+        Self::load(&path.ok_or_else(none)?)
     }
 
-    pub(super) fn load(path: &Path) -> Result<Self> {
-        let (_, recipe, file) = checkpoint::read(path)?;
-        Self::from_contents(path, &recipe, file)
-    }
-
-    pub(super) fn from_contents(path: &Path, recipe: &Recipe, mut file: Contents) -> Result<Self> {
+    fn load(path: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let (recipe, mut file) = (checkpoint.recipe, checkpoint.contents);
         // The seed of weights that the file replaces, and of dropout that drawing leaves out.
         let network = recipe.generator.build(&Rng::seed(recipe.seed))?;
-        let prefix = match recipe.average {
-            Some(_) => checkpoint::AVERAGE,
-            None => checkpoint::GENERATOR,
+        let prefix = match recipe.ema_half_life {
+            Some(_) => AVERAGE,
+            None => GENERATOR,
         };
         network.take(&mut file, path, prefix)?;
-        Ok(Self::new(network, recipe))
+        Ok(Sampler { network, recipe })
     }
 
     /// The generator.
@@ -105,13 +122,14 @@ impl Sampler {
         let noise = rng.normal((labels.len(), self.recipe.latent_dim))?;
         let mut samples = Vec::new();
         for (i, labels) in labels.chunks(CHUNK).enumerate() {
+            interrupt::check()?;
             let noise = noise.narrow(0, i * CHUNK, labels.len())?;
             let labels = Tensor::new(labels, &Device::Cpu)?;
             let input = input(&self.recipe, &noise, &labels)?;
-            samples.push(self.network.eval(&input)?);
+            samples.push(self.network.forward(&input)?);
         }
         match samples.is_empty() {
-            true => Ok(noise.reshape((0, 1, SIDE, SIDE))?),
+            true => Ok(noise.reshape([&[0], self.recipe.discriminator.input()].concat())?),
             false => Ok(Tensor::cat(&samples, 0)?),
         }
     }

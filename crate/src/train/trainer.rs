@@ -1,217 +1,254 @@
-//! One trainer for all recipes, and its step.
+//! A trainer: starting a run, resuming it, saving it.
 
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::checkpoint;
-use super::folder::Folder;
-use super::judged::{Best, Judgement, Jury};
-use super::sampler::input;
-use super::stats::{StepStats, Tick, right, score};
-use super::watch::Watch;
-use crate::data::{Batches, Digits};
-use crate::loss::GanLoss;
-use crate::nn::{Network, of_class};
-use crate::optim::{Adam, MovingAverage};
-use crate::penalty::instance_noise;
+use super::checkpoint::{Best, Checkpoint};
+use super::folder::{Folder, holds_run};
+use super::judging::{Judging, last_judgement};
+use super::message::{Message, Reporter};
+use super::sampler::Sampler;
+use super::state::State;
+use super::view::fixed_input;
+use crate::data::Digits;
+use crate::metrics::Judge;
 use crate::recipe::Recipe;
-use crate::rng::{self, Rng};
+use crate::record::{Judgement, StepStats};
+use crate::rng::Rng;
 use crate::{Error, Result};
 
 /// A GAN in training: a [`Recipe`] that is carried out in a folder.
 ///
-/// Prints a line of progress a tick, warnings and notices to stdout; [`Trainer::in_background`] keeps them for whoever
-/// asks.
+/// Prints a line of progress every [`log_every`](Recipe::log_every) steps, warnings and notices to stdout, unless
+/// [`Trainer::on_message`] sends them elsewhere.
 pub struct Trainer {
     pub(super) recipe: Recipe,
     pub(super) folder: Folder,
-    pub(super) digits: Digits,
-    pub(super) digits_checksum: u32,
     pub(super) device: Device,
-    pub(super) rng: Rng,
-    /// The stream at the start of the epoch, and what is left of the epoch.
-    pub(super) epoch: rng::State,
-    pub(super) batches: Batches,
-    pub(super) generator: Network,
-    pub(super) discriminator: Network,
-    pub(super) g_adam: Adam,
-    pub(super) d_adam: Adam,
-    pub(super) average: Option<MovingAverage>,
-    /// Learning rates of generator and discriminator, before the schedule.
-    pub(super) rates: [f64; 2],
+    pub(super) state: State,
     /// The generator's input for the grids.
     pub(super) fixed: Tensor,
-    pub(super) step: u64,
-    pub(super) seconds: f64,
-    pub(super) tick: Tick,
-    pub(super) watch: Watch,
     pub(super) last: Option<Last>,
-    /// Whether a step was begun and not ended, by an error: the run can only go on from a checkpoint.
-    pub(super) torn: bool,
+    /// Of discriminator and generator, of every step since the run was started or resumed.
+    pub(super) losses: [Vec<f32>; 2],
+    /// Whether an error has interrupted a step: the run can only resume from a checkpoint.
+    pub(super) broken: bool,
     /// The step of the last checkpoint, 0 where there is none.
-    pub(super) saved: u64,
-    pub(super) headed: bool,
-    /// Who judges the run, the last judgement, and that of the best checkpoint.
-    pub(super) jury: Option<Jury>,
+    saved: u64,
+    pub(super) judging: Option<Judging>,
+    /// The last judgement, and that of the best checkpoint.
     pub(super) judged: Option<Judgement>,
     pub(super) best: Option<Best>,
-    pub(super) say: Box<dyn FnMut(String) + Send>,
+    pub(super) reporter: Reporter,
 }
 
-/// What the last step has left: figures and both batches.
+/// What the last step leaves: figures and both batches.
 pub(super) struct Last {
     pub stats: StepStats,
     pub real: Tensor,
     pub fake: Tensor,
 }
 
-/// What an update of the discriminator hands on to the generator's.
-struct Round {
-    real: Tensor,
-    fake: Tensor,
-    labels: Tensor,
-    on_real: Tensor,
-    on_fake: Tensor,
-    d_loss: f32,
-    d_penalty: f32,
-}
-
 impl Trainer {
-    /// Trains one step: the discriminator as often as the recipe says, then the generator, then the moving average.
-    /// Nothing is written; see [`Trainer::advance`].
+    /// A new run in a new or empty folder, on the CPU; see [`Trainer::on`].
     ///
     /// # Errors
-    /// [`Error::Training`] when a loss is not finite: the run has diverged, and the message names the last checkpoint.
-    pub fn step(&mut self) -> Result<StepStats> {
-        self.check_whole()?;
-        self.torn = true;
-        let began = Instant::now();
-        let (game, progress) = (self.recipe.loss, self.progress());
-        let factor = self.recipe.schedule.factor(progress);
-        self.g_adam.learning_rate = self.rates[0] * factor;
-        self.d_adam.learning_rate = self.rates[1] * factor;
-        let deviation = self
-            .recipe
-            .instance_noise
-            .map_or(0., |noise| noise.at(progress));
-
-        let mut round = self.update_discriminator(deviation)?;
-        for _ in 1..self.recipe.d_steps {
-            round = self.update_discriminator(deviation)?;
-        }
-
-        // The generator learns through the discriminator as it now is, from images that it has drawn already.
-        let judge = self.discriminator.frozen();
-        let on_fake = self.verdict(&judge, &self.noisy(&round.fake, deviation)?, &round.labels)?;
-        let on_real = match game {
-            GanLoss::Relativistic => {
-                self.verdict(&judge, &self.noisy(&round.real, deviation)?, &round.labels)?
-            }
-            _ => round.on_real.detach(),
-        };
-        let g_loss = game.generator(&on_real, &on_fake)?;
-        let g_loss_value = self.finite("the generator's loss", &g_loss)?;
-        self.g_adam.step(&g_loss)?;
-
-        let images = self.recipe.images_per_step();
-        if let Some(average) = &mut self.average {
-            average.update(images as usize)?;
-        }
-        self.step += 1;
-        let stats = StepStats {
-            step: self.step,
-            images: self.images(),
-            d_loss: round.d_loss,
-            d_penalty: round.d_penalty,
-            g_loss: g_loss_value,
-            d_real: score(game, &round.on_real)?,
-            d_fake: score(game, &round.on_fake)?,
-            d_right: right(game, &round.on_real, &round.on_fake)?,
-        };
-        let seconds = began.elapsed().as_secs_f64();
-        self.seconds += seconds;
-        self.tick.add(&stats, images, seconds);
-        let (real, fake) = (round.real, round.fake.detach());
-        self.last = Some(Last { stats, real, fake });
-        self.torn = false;
-        Ok(stats)
+    /// When the recipe makes no sense ([`Recipe::check`]), the digits don't do for it, or the folder holds a run
+    /// already ([`Trainer::resume`] continues it) or anything else.
+    pub fn new(recipe: Recipe, digits: &Digits, folder: impl AsRef<Path>) -> Result<Self> {
+        check(&recipe, digits)?;
+        let folder = Folder::create(folder.as_ref(), &recipe)?;
+        let trainer = Self::assemble(recipe, digits, folder)?;
+        trainer.folder.save_grid(0, &trainer.grid()?)?;
+        Ok(trainer)
     }
 
-    fn update_discriminator(&mut self, deviation: f64) -> Result<Round> {
-        let (real, labels) = self.next_batch()?; // (batch, 1, 28, 28), (batch,)
-        let real = real.to_device(&self.device)?;
-        let noise = self
-            .rng
-            .normal((self.recipe.batch_size, self.recipe.latent_dim))?;
-        let fake = self
-            .generator
-            .train(&input(&self.recipe, &noise, &labels)?)?; // (batch, 1, 28, 28)
-        let seen_real = self.noisy(&real, deviation)?;
-        let seen_fake = self.noisy(&fake.detach(), deviation)?;
-        let on_real = self.verdict(&self.discriminator, &seen_real, &labels)?; // (batch, 1)
-        let on_fake = self.verdict(&self.discriminator, &seen_fake, &labels)?;
-        let mut loss =
-            self.recipe
-                .loss
-                .discriminator(&on_real, &on_fake, self.recipe.real_target)?;
-        let d_loss = self.finite("the discriminator's loss", &loss)?;
-        let mut d_penalty = 0.;
-        if let Some(penalty) = self.recipe.penalty {
-            let classes = self.recipe.classes.map(|_| &labels);
-            let penalty = penalty.of(
-                &self.discriminator,
-                &seen_real,
-                &seen_fake,
-                classes,
-                &self.rng,
-            )?;
-            d_penalty = self.finite("the penalty on the discriminator", &penalty)?;
-            loss = (loss + penalty)?;
+    /// Resumes the run in a folder from its newest checkpoint, as if it had never stopped, bit for bit. A checkpoint
+    /// that is damaged is named and renamed, and the one before it is taken; a run that was stopped before its first
+    /// checkpoint starts anew.
+    ///
+    /// # Errors
+    /// When there is no run or another program trains it, when all its checkpoints are damaged, or when these are not
+    /// the digits that it was trained on.
+    pub fn resume(folder: impl AsRef<Path>, digits: &Digits) -> Result<Self> {
+        let folder = Folder::open(folder.as_ref())?;
+        let recipe = folder.recipe()?;
+        Self::restored(recipe, digits, folder)
+    }
+
+    /// [`Trainer::resume`], for a run of this very recipe.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume`]; and a run of another recipe is refused, with a list of the differences.
+    pub fn resume_with(recipe: &Recipe, digits: &Digits, folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = Folder::open(folder.as_ref())?;
+        let differences = recipe.differences(&folder.recipe()?)?;
+        if !differences.is_empty() {
+            return Err(Error::Value(format!(
+                "{}: a run resumes with the recipe that it was started with; start another one in a new folder, or fix \
+                 the differences:\n  {}",
+                folder.path().display(),
+                differences.join("\n  ")
+            )));
         }
-        self.d_adam.step(&loss)?;
-        Ok(Round {
-            real,
-            fake,
-            labels,
-            on_real: on_real.detach(),
-            on_fake: on_fake.detach(),
-            d_loss,
-            d_penalty,
+        Self::restored(recipe.clone(), digits, folder)
+    }
+
+    /// [`Trainer::resume_with`] if the folder holds a run, else [`Trainer::new`]: the same call starts a run and, after
+    /// whatever has stopped it, resumes it.
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn open(recipe: Recipe, digits: &Digits, folder: impl AsRef<Path>) -> Result<Self> {
+        match holds_run(folder.as_ref()) {
+            true => Self::resume_with(&recipe, digits, folder),
+            false => Self::new(recipe, digits, folder),
+        }
+    }
+
+    /// The run at its very beginning: everything in it follows from the seed.
+    fn assemble(recipe: Recipe, digits: &Digits, folder: Folder) -> Result<Self> {
+        let mut reporter = Reporter::default();
+        if folder.lock.is_none() {
+            reporter.notice(format!(
+                "{}: this file system cannot lock files, so nothing keeps a second program from training here",
+                folder.path().display()
+            ));
+        }
+        let rng = Rng::seed(recipe.seed);
+        let fixed = fixed_input(&recipe, &rng)?;
+        Ok(Trainer {
+            state: State::new(&recipe, digits, rng)?,
+            device: Device::Cpu,
+            recipe,
+            folder,
+            fixed,
+            last: None,
+            losses: Default::default(),
+            broken: false,
+            saved: 0,
+            judging: None,
+            judged: None,
+            best: None,
+            reporter,
         })
     }
 
-    /// The next real images and their labels, epoch after epoch.
-    fn next_batch(&mut self) -> Result<(Tensor, Tensor)> {
-        if let Some(batch) = self.batches.next() {
-            return batch;
+    fn restored(recipe: Recipe, digits: &Digits, folder: Folder) -> Result<Self> {
+        check(&recipe, digits)?;
+        let mut trainer = Self::assemble(recipe, digits, folder)?;
+        let checkpoints = &trainer.folder.checkpoints;
+        match checkpoints.newest(&trainer.recipe, &mut trainer.reporter)? {
+            Some(checkpoint) => trainer.restore(checkpoint)?,
+            None => trainer.folder.save_grid(0, &trainer.grid()?)?,
         }
-        self.epoch = self.rng.state();
-        self.batches = self.digits.batches(self.recipe.batch_size, &self.rng);
-        let too_few = || Error::Value(format!("{} digits do not make a batch", self.digits.len()));
-        self.batches.next().unwrap_or_else(|| Err(too_few()))
+        let lines = trainer.folder.stats.cut_after(trainer.state.step)?;
+        trainer.judged = last_judgement(&lines);
+        // It may be of a step that a kill has made the run forget: the run will come to it again.
+        let checkpoints = &trainer.folder.checkpoints;
+        trainer.best = checkpoints.best_so_far(&mut trainer.reporter)?;
+        Ok(trainer)
     }
 
-    /// A logit for each image (batch, 1), of its class where there are any.
-    fn verdict(&self, judge: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        let output = judge.train(images)?;
-        match self.recipe.classes {
-            Some(_) => of_class(&output, labels),
-            None => Ok(output),
-        }
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let path = &checkpoint.path;
+        self.state
+            .restore(path, checkpoint.header, checkpoint.contents)?;
+        let step = self.state.step;
+        self.saved = step;
+        self.reporter
+            .notice(format!("resumed at step {step} from {}", path.display()));
+        Ok(())
     }
 
-    fn noisy(&self, images: &Tensor, deviation: f64) -> Result<Tensor> {
-        match self.recipe.instance_noise {
-            Some(_) => instance_noise(images, deviation, &self.rng),
-            None => Ok(images.clone()),
+    /// Moves the run to another device. The CPU is what runs are repeatable on, bit for bit; a GPU starts from the same
+    /// weights and sees the same noise and digits.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// # let digits = Digits::load(Split::Train)?;
+    /// let trainer = Trainer::new(Recipe::compact(), &digits, "runs/gpu")?.on(&Device::best())?;
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn on(mut self, device: &Device) -> Result<Self> {
+        self.state = self.state.moved_to(device)?;
+        self.device = device.clone();
+        Ok(self)
+    }
+
+    /// Has the run judged at the first line of statistics after every `every` images, and at its end: the Fréchet
+    /// distance of 10,000 samples (as many as there are digits in `reference`, if those are fewer) to `reference`, in
+    /// the features of `judge`. It goes into `stats.jsonl`, and [`plot::compare_runs`](crate::plot::compare_runs) draws
+    /// it. The checkpoint with the least distance is kept as `checkpoints/best.safetensors`; see [`Sampler::best`].
+    ///
+    /// The samples are those of [`Trainer::samples`] from `Rng::seed(0)`: [`Evaluation`](crate::metrics::Evaluation)
+    /// measures the same distance of them. Training is unaffected, and the time is counted in no figure. A resumed run
+    /// is judged only if it is told so again.
+    ///
+    /// What is chosen by these figures fits `reference`: give it digits that were [held out](Digits::hold_out) of
+    /// training, so that the test digits stay unseen until [`Evaluation`](crate::metrics::Evaluation) reports on them.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// let (digits, held_out) = Digits::load(Split::Train)?.hold_out(10_000)?;
+    /// let judge = Judge::open("out", &digits, &held_out)?;
+    /// let trainer = Trainer::new(Recipe::lean(), &digits, "runs/lean")?;
+    /// let mut trainer = trainer.judged_by(&judge, &held_out, 60_000)?;
+    /// trainer.run()?;
+    /// let digits = Sampler::best("runs/lean")?.samples(100, &Rng::seed(1))?;
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Value`] if `every` is 0 or `reference` has fewer than two digits.
+    pub fn judged_by(mut self, judge: &Judge, reference: &Digits, every: u64) -> Result<Self> {
+        let judging = Judging::new(judge, reference, &self.state.epochs.digits, every)?;
+        self.reporter.notice(judging.notice());
+        if let Some(best) = &mut self.best
+            && !judging.compares_with(best)
+        {
+            let Judgement { step, images, .. } = best.judgement;
+            let sampler = Sampler::best(self.folder.path())?;
+            *best = judging.best(judging.judge(&sampler, step, images)?);
+            self.reporter.notice(format!(
+                "the best checkpoint, of step {step}, had another judge or other digits; its distance is now {:.2}",
+                best.judgement.frechet
+            ));
         }
+        self.judging = Some(judging);
+        self.reporter.begin_table();
+        Ok(self)
+    }
+
+    /// Sends all that the trainer has to say to `listener`, rather than to stdout.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// use digit_gan::train::Message;
+    /// # let digits = Digits::load(Split::Train)?;
+    /// let trainer = Trainer::new(Recipe::dense(), &digits, "runs/quiet")?;
+    /// let mut trainer = trainer.on_message(|message| {
+    ///     if let Message::Warning(_) = message {
+    ///         eprintln!("{message}");
+    ///     }
+    /// });
+    /// trainer.run()?;
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    pub fn on_message(mut self, listener: impl FnMut(Message) + Send + 'static) -> Self {
+        drop(self.reporter.tell(Box::new(listener)));
+        self
     }
 
     /// Sets the learning rates of generator and discriminator, before the schedule. They belong to the run: checkpoints
     /// keep them.
     ///
-    /// Errors unless both are positive and finite.
+    /// # Errors
+    /// [`Error::Value`] unless both are positive and finite.
     pub fn set_learning_rate(&mut self, generator: f64, discriminator: f64) -> Result<()> {
         let rates = [generator, discriminator];
         if !rates.iter().all(|rate| *rate > 0. && rate.is_finite()) {
@@ -219,55 +256,80 @@ impl Trainer {
                 "learning rates must be positive and finite, not {generator} and {discriminator}"
             )));
         }
-        self.rates = rates;
+        self.state.rates = rates;
         Ok(())
     }
 
-    fn finite(&self, what: &str, loss: &Tensor) -> Result<f32> {
-        let value = loss.to_scalar::<f32>()?;
-        if value.is_finite() {
-            return Ok(value);
-        }
-        Err(self.diverged(&format!("{what} is {value} at step {}", self.step + 1)))
+    /// Writes a checkpoint of the run as it is now, syncs it to the disk, and returns its path. The newest ones are
+    /// kept, as many as the recipe says; older ones are removed.
+    ///
+    /// # Errors
+    /// When the file cannot be written (the checkpoints that are there stay), or weights are not finite.
+    pub fn checkpoint(&mut self) -> Result<PathBuf> {
+        self.check_unbroken()?;
+        self.check_weights()?;
+        // It counts on the lines so far.
+        self.folder.stats.sync()?;
+        let (header, tensors) = (self.state.header(), self.state.tensors()?);
+        let path = self
+            .folder
+            .checkpoints
+            .write(&self.recipe, &header, &tensors)?;
+        self.saved = self.state.step;
+        Ok(path)
     }
 
-    pub(super) fn check_weights(&self) -> Result<()> {
-        let networks = [&self.generator, &self.discriminator];
-        for network in networks.into_iter().chain([self.generator()]) {
-            if !network.is_finite()? {
-                let name = network.name();
-                return Err(self.diverged(&format!(
-                    "the {name} has weights that are not finite after step {}",
-                    self.step
-                )));
-            }
-        }
-        Ok(())
+    /// Whether there is anything that a checkpoint would add.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.state.step > self.saved && !self.broken
     }
 
-    fn diverged(&self, what: &str) -> Error {
-        Error::Training(format!(
-            "{what}: the training has diverged. {}. Try lower learning rates (set_learning_rate, after resuming), \
-             another seed, or a penalty",
-            self.last_checkpoint()
-        ))
-    }
-
-    /// A sentence that names it.
+    /// A sentence that names the last checkpoint.
     pub(super) fn last_checkpoint(&self) -> String {
-        match checkpoint::last(self.folder.path()) {
-            Ok(path) => format!("The last good checkpoint is {}", path.display()),
-            Err(_) => "There is no checkpoint yet".into(),
+        match self.folder.checkpoints.newest_path() {
+            Ok(Some(path)) => format!("The last good checkpoint is {}", path.display()),
+            _ => "There is no checkpoint yet".into(),
         }
     }
 
-    pub(super) fn check_whole(&self) -> Result<()> {
-        match self.torn {
+    pub(super) fn check_unbroken(&self) -> Result<()> {
+        match self.broken {
             false => Ok(()),
             true => Err(Error::Training(format!(
-                "a step of this run was broken off by an error. {}; Trainer::resume goes on from there",
+                "an error has interrupted a step of this run. {}; Trainer::resume continues from there",
                 self.last_checkpoint()
             ))),
         }
+    }
+}
+
+fn check(recipe: &Recipe, digits: &Digits) -> Result<()> {
+    recipe.check()?;
+    if digits.len() < recipe.batch_size {
+        return Err(Error::Value(format!(
+            "{} digits do not make a batch of {}: load more, or lower batch_size",
+            digits.len(),
+            recipe.batch_size
+        )));
+    }
+    let (shape, image) = (digits.image_shape(), recipe.discriminator.input());
+    if shape[..] != *image {
+        return Err(Error::Shape(format!(
+            "the recipe {} is for images of shape {image:?}, but these digits have {shape:?}: take a recipe whose \
+             networks have that shape, or other digits",
+            recipe.name
+        )));
+    }
+    let most = digits
+        .labels()
+        .iter()
+        .max()
+        .map_or(0, |&label| usize::from(label));
+    match recipe.classes {
+        Some(classes) if classes <= most => Err(Error::Value(format!(
+            "the recipe has {classes} classes, but there is a digit labelled {most}: set classes to {}",
+            most + 1
+        ))),
+        _ => Ok(()),
     }
 }

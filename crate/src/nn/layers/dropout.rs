@@ -1,0 +1,127 @@
+//! Dropout (Srivastava et al. 2014, <https://jmlr.org/papers/v15/srivastava14a.html>).
+
+use candle_core::Tensor;
+use rand::RngCore;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Output, Pass, PiecewiseLinear};
+use crate::nn::Sequential;
+use crate::ops::elementwise::{CHUNK, map, update, vectorised};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
+use crate::rng::Rng;
+
+/// While training, sets each value to 0 with probability `rate` and scales the others by 1 / (1 - rate).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// At least 0 and below 1.
+    pub rate: f64,
+}
+
+impl Sequential {
+    /// While training, sets each value to 0 with probability `rate` and scales the others by 1 / (1 - rate).
+    pub fn dropout(self, rate: f64) -> Self {
+        self.layer(Dropout { rate })
+    }
+}
+
+impl Kind for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn summary(&self) -> String {
+        format!("dropout {}", self.rate)
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        match self.rate {
+            rate if (0. ..1.).contains(&rate) => Ok(input.to_vec()),
+            rate => Err(format!("rate {rate} must be at least 0 and below 1")),
+        }
+    }
+
+    fn reference(&self, x: &Tensor, _: &[Tensor], pass: &Pass) -> candle_core::Result<Output> {
+        if pass.statistics == Statistics::Running {
+            return Ok(x.clone().into());
+        }
+        let drawn = pass.rng.uniform(x.shape(), 0., 1.)?.to_device(x.device())?;
+        let mask = (drawn.ge(self.rate)?.to_dtype(x.dtype())? / (1. - self.rate))?;
+        Ok(Output {
+            mask: Some(mask.clone()),
+            ..(x * mask)?.into()
+        })
+    }
+
+    fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
+        Ok(self)
+    }
+
+    fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
+        plan.push(self.clone(), output);
+    }
+}
+
+impl PiecewiseLinear for Dropout {
+    fn input_gradient(
+        &self,
+        _: &Tensor,
+        _: &[Tensor],
+        mask: Option<&Tensor>,
+        d: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        match mask {
+            Some(mask) => d * mask,
+            None => Ok(d.clone()),
+        }
+    }
+}
+
+impl Step for Dropout {
+    fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {
+        if pass.statistics == Statistics::Running {
+            y.copy_from_slice(x);
+            return None;
+        }
+        let mut mask = pass.pool.get(x.len());
+        drop(x, self.rate, pass.rng, &mut mask, y);
+        Some(Box::new(mask))
+    }
+
+    fn backward(&self, _: &mut Backward, at: At, mut d: Buffer) -> Option<Buffer> {
+        if let Some(mask) = at.kept::<Buffer>() {
+            update(&mut d, mask, |d, mask| d * mask);
+        }
+        Some(d)
+    }
+
+    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Buffer>, t: Buffer) -> Buffer {
+        self.backward(pass, at, t)
+            .expect("a mask is its own transpose")
+    }
+}
+
+/// y = mask * x, the mask 0 with probability `rate`, drawn in 1/65536ths, and otherwise what keeps the mean. Each chunk
+/// draws from a stream of its own, whichever thread it is on.
+fn drop(x: &[f32], rate: f64, rng: &Rng, mask: &mut [f32], y: &mut [f32]) {
+    let drawn = rng.own();
+    let threshold = (rate * 65536.).round() as u32;
+    let kept = (1. / (1. - threshold as f64 / 65536.)) as f32;
+    let chunks = mask.par_chunks_mut(CHUNK).zip(y.par_chunks_mut(CHUNK));
+    let chunks = chunks.zip(x.par_chunks(CHUNK)).enumerate();
+    chunks.for_each_init(Vec::new, |bytes, (chunk, ((mask, y), x))| {
+        let mut drawn = drawn.clone();
+        drawn.set_stream(chunk as u64);
+        bytes.resize(2 * mask.len(), 0);
+        drawn.fill_bytes(bytes);
+        vectorised(|| {
+            for (mask, bytes) in mask.iter_mut().zip(bytes.chunks_exact(2)) {
+                let drawn = u16::from_le_bytes([bytes[0], bytes[1]]) as u32;
+                *mask = if drawn < threshold { 0. } else { kept };
+            }
+        });
+        y.copy_from_slice(x);
+        map(y, mask, |y, mask| y * mask);
+    });
+}

@@ -1,0 +1,51 @@
+//! The same values in one row.
+
+use candle_core::Tensor;
+
+use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
+use crate::nn::Sequential;
+use crate::ops::Builder;
+
+/// The same values in one row.
+pub(super) struct Flatten;
+
+impl Sequential {
+    /// The same values in one row.
+    pub fn flatten(self) -> Self {
+        self.layer(Layer::Flatten)
+    }
+}
+
+impl Kind for Flatten {
+    fn name(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(vec![input.iter().product()])
+    }
+
+    fn reference(&self, x: &Tensor, _: &[Tensor], _: &Pass) -> candle_core::Result<Output> {
+        Ok(x.flatten_from(1)?.into())
+    }
+
+    fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
+        Ok(self)
+    }
+
+    fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
+        plan.reshape(output);
+    }
+}
+
+impl PiecewiseLinear for Flatten {
+    fn input_gradient(
+        &self,
+        x: &Tensor,
+        _: &[Tensor],
+        _: Option<&Tensor>,
+        d: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        d.reshape(x.shape())
+    }
+}

@@ -1,0 +1,70 @@
+//! The same values in another shape.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Output, Pass, PiecewiseLinear, values};
+use crate::nn::Sequential;
+use crate::ops::Builder;
+
+/// The same values in another shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reshape {
+    /// The shape of one sample, without the batch.
+    pub shape: Vec<usize>,
+}
+
+impl Sequential {
+    /// The same values in another shape, which is that of one sample, without the batch.
+    pub fn reshape(self, shape: impl Into<Vec<usize>>) -> Self {
+        let shape = shape.into();
+        self.layer(Reshape { shape })
+    }
+}
+
+impl Kind for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let (shape, have) = (&self.shape, input.iter().product::<usize>());
+        if shape.is_empty() {
+            return Err("the shape [] has no dimension: one value is [1]".into());
+        }
+        match values(shape) {
+            Some(want) if want == have => Ok(shape.clone()),
+            Some(want) => Err(format!(
+                "{have} values do not make {shape:?}, which has {want}"
+            )),
+            None => Err(format!(
+                "{have} values do not make {shape:?}, which has more"
+            )),
+        }
+    }
+
+    fn reference(&self, x: &Tensor, _: &[Tensor], _: &Pass) -> candle_core::Result<Output> {
+        Ok(x.reshape([&x.dims()[..1], &self.shape].concat())?.into())
+    }
+
+    fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
+        Ok(self)
+    }
+
+    fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
+        plan.reshape(output);
+    }
+}
+
+impl PiecewiseLinear for Reshape {
+    fn input_gradient(
+        &self,
+        x: &Tensor,
+        _: &[Tensor],
+        _: Option<&Tensor>,
+        d: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        d.reshape(x.shape())
+    }
+}

@@ -1,0 +1,149 @@
+//! Looking at a run, which does not change it.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::trainer::Trainer;
+use super::{Sampler, Status};
+use crate::Result;
+use crate::nn::{Network, with_class};
+use crate::plot::{self, Figure};
+use crate::recipe::Recipe;
+use crate::record::{Means, Position, Progress, seconds};
+use crate::rng::Rng;
+
+/// Columns of the grids, and their rows where there are no classes.
+pub(super) const COLUMNS: usize = 10;
+const ROWS: usize = 5;
+
+impl Trainer {
+    /// Whether the recipe's images have been seen.
+    pub fn finished(&self) -> bool {
+        self.images() >= self.recipe.total_images
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.state.step
+    }
+
+    /// Real images that the discriminator has seen so far.
+    pub fn images(&self) -> u64 {
+        self.state.images()
+    }
+
+    /// The fraction of the run that is done.
+    pub(super) fn fraction(&self) -> f64 {
+        self.images() as f64 / self.recipe.total_images as f64
+    }
+
+    /// How far the run is, with means over the steps since the last line of statistics (right behind a line: over the
+    /// last step). Costs nothing.
+    pub fn progress(&self) -> Progress {
+        let state = &self.state;
+        let last = self.last.as_ref().map(|last| Means {
+            d_loss: last.stats.d_loss.into(),
+            g_loss: last.stats.g_loss.into(),
+            d_real: last.stats.d_real.into(),
+            d_fake: last.stats.d_fake.into(),
+        });
+        Progress {
+            position: Position::Step {
+                step: state.step,
+                images: self.images(),
+                of: self.recipe.total_images,
+            },
+            fraction: self.fraction().min(1.),
+            means: state.window.means().or(last),
+            images_per_second: match state.window.images_per_second() {
+                0. if self.images() > 0 => self.images() as f64 / state.seconds,
+                speed => speed,
+            },
+            elapsed: seconds(state.seconds),
+            judged: self.judging.is_some(),
+            ..Progress::default()
+        }
+    }
+
+    /// What is being trained.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The generator to draw samples from: the moving average if the recipe has one.
+    pub fn generator(&self) -> &Network {
+        self.state.sampled_generator()
+    }
+
+    /// The generator that training changes.
+    pub fn trained_generator(&self) -> &Network {
+        &self.state.generator
+    }
+
+    /// The discriminator.
+    pub fn discriminator(&self) -> &Network {
+        &self.state.discriminator
+    }
+
+    /// The generator of [`Trainer::generator`] with what it takes to draw from it. It shares the weights: training
+    /// changes them.
+    pub fn sampler(&self) -> Sampler {
+        Sampler::new(self.generator().clone(), &self.recipe)
+    }
+
+    /// See [`Sampler::samples`]. Noise comes from `rng`, so that looking does not change the run.
+    ///
+    /// # Errors
+    /// When the device has no room for them.
+    pub fn samples(&self, n: usize, rng: &Rng) -> Result<Tensor> {
+        self.sampler().samples(n, rng)
+    }
+
+    /// See [`Sampler::samples_of`].
+    ///
+    /// # Errors
+    /// If the recipe is not class-conditional, or has no such class.
+    pub fn samples_of(&self, digits: &[u32], rng: &Rng) -> Result<Tensor> {
+        self.sampler().samples_of(digits, rng)
+    }
+
+    /// What the generator draws now from the noise that is the same throughout the run; of classes a row each.
+    ///
+    /// # Errors
+    /// When weights are not finite.
+    pub fn grid(&self) -> Result<Figure> {
+        plot::sample_grid(&self.fixed_samples()?, COLUMNS)
+    }
+
+    pub(super) fn fixed_samples(&self) -> Result<Tensor> {
+        self.generator().forward(&self.fixed)
+    }
+
+    /// Where the run is; shows itself in a cell.
+    ///
+    /// # Errors
+    /// As [`Trainer::grid`].
+    pub fn status(&self) -> Result<Status> {
+        Status::of(self)
+    }
+}
+
+/// The input of the grids. The rows of a class-conditional one share their noise: they differ in the class alone.
+pub(super) fn fixed_input(recipe: &Recipe, rng: &Rng) -> Result<Tensor> {
+    let Some(classes) = recipe.classes else {
+        return rng.normal((ROWS * COLUMNS, recipe.latent_dim));
+    };
+    let noise = rng
+        .normal((COLUMNS, recipe.latent_dim))?
+        .repeat((classes, 1))?;
+    let labels: Vec<u32> = (0..classes * COLUMNS)
+        .map(|i| (i / COLUMNS) as u32)
+        .collect();
+    with_class(&noise, &Tensor::new(labels, &Device::Cpu)?, classes)
+}

@@ -1,0 +1,142 @@
+//! Signs of a training that leads nowhere, while it still looks busy.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// Steps for which a sign must be there at every line of statistics: the first steps of any training show both.
+const LONG: u64 = 1000;
+/// The variance of collapsed samples, as a fraction of the real images'. Digits of one class have a third or more.
+const ALIKE: f64 = 0.1;
+/// The accuracy of a discriminator that has nothing left to learn.
+const ALWAYS: f64 = 0.999;
+
+/// For how long each sign has been there, and whether its warning was given. Saved with a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Warnings {
+    #[serde(alias = "alike")]
+    collapse: Sign,
+    #[serde(alias = "right")]
+    always_right: Sign,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sign {
+    steps: u64,
+    #[serde(alias = "told")]
+    given: bool,
+}
+
+impl Sign {
+    /// Whether it is time for the warning.
+    fn seen(&mut self, there: bool, steps: u64) -> bool {
+        self.steps = if there { self.steps + steps } else { 0 };
+        let due = !self.given && self.steps >= LONG;
+        self.given |= due;
+        due
+    }
+}
+
+impl Warnings {
+    /// Looks at the last batches of a window of this many steps, and the discriminator's accuracy over it. Returns each
+    /// warning once.
+    pub fn look(
+        &mut self,
+        steps: u64,
+        real: &Tensor,
+        fake: &Tensor,
+        accuracy: Option<f64>,
+    ) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        let fraction = variance(fake)? / variance(real)?.max(1e-12);
+        if self.collapse.seen(fraction < ALIKE, steps) {
+            warnings.push(format!(
+                "the generator's samples hardly differ (their variance is {:.1}% of the digits'): it may \
+                 have collapsed. Try another seed, a lower learning rate, dropout in the discriminator, or a loss \
+                 with a penalty: relativistic with r1_r2, wasserstein",
+                100. * fraction
+            ));
+        }
+        if self
+            .always_right
+            .seen(accuracy.is_some_and(|accuracy| accuracy >= ALWAYS), steps)
+        {
+            warnings.push(
+                "the discriminator is always right, so the generator learns little. Try real_target 0.9, \
+                 instance_noise, dropout in the discriminator, a lower d_adam.learning_rate, or a penalty"
+                    .into(),
+            );
+        }
+        Ok(warnings)
+    }
+}
+
+/// The mean variance of a pixel over a batch of at least one image.
+fn variance(images: &Tensor) -> Result<f64> {
+    let rows = images.flatten_from(1)?;
+    let mean = rows.mean_keepdim(0)?;
+    let squares = rows.broadcast_sub(&mean)?.sqr()?;
+    Ok(f64::from(squares.mean_all()?.to_scalar::<f32>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    /// Images of the same mean.
+    fn images(std: f64) -> Tensor {
+        (Rng::seed(1).normal((16, 1, 28, 28)).unwrap() * std).unwrap()
+    }
+
+    /// The ticks, of 200 steps each, at which there was a warning, and what it said.
+    fn told(
+        watch: &mut Warnings,
+        ticks: usize,
+        fake: f64,
+        right: Option<f64>,
+    ) -> Vec<(usize, String)> {
+        let (real, fake) = (images(0.6), images(fake));
+        let look = |tick| {
+            let warnings = watch.look(200, &real, &fake, right).unwrap();
+            warnings.into_iter().map(move |warning| (tick, warning))
+        };
+        (1..=ticks).flat_map(look).collect()
+    }
+
+    #[test]
+    fn samples_that_hardly_differ_are_noticed_once_after_a_while() {
+        let mut watch = Warnings::default();
+        let told = told(&mut watch, 30, 0.06, Some(0.8));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, 5);
+        assert!(
+            told[0]
+                .1
+                .starts_with("the generator's samples hardly differ (their variance is 1.0%")
+        );
+    }
+
+    #[test]
+    fn a_discriminator_that_is_always_right_is_noticed_once_after_a_while() {
+        let mut watch = Warnings::default();
+        let told = told(&mut watch, 30, 0.5, Some(1.));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, 5);
+        assert!(told[0].1.starts_with("the discriminator is always right"));
+    }
+
+    #[test]
+    fn a_healthy_training_and_a_bad_start_are_left_alone() {
+        let mut watch = Warnings::default();
+        assert_eq!(told(&mut watch, 4, 0.01, Some(1.)), []);
+        assert_eq!(told(&mut watch, 1, 0.5, Some(0.97)), []);
+        assert_eq!(
+            told(&mut watch, 4, 0.01, Some(1.)),
+            [],
+            "it begins to count anew"
+        );
+        assert_eq!(told(&mut watch, 30, 0.5, None), []);
+    }
+}

@@ -1,0 +1,27 @@
+//! All tests in Rust, one module a subject, in one binary: each binary links candle again.
+
+mod helpers;
+
+mod background;
+mod convolutions;
+mod curves;
+mod data;
+mod display;
+mod evaluation;
+mod figures;
+mod folders;
+mod formats;
+mod game;
+mod headless;
+mod judged;
+mod kills;
+mod latent;
+mod literals;
+mod live;
+mod memory;
+mod metrics;
+mod networks;
+mod optim;
+mod penalties;
+mod recipes;
+mod runs;
