@@ -1,4 +1,4 @@
-# A later call goes on where an earlier one stopped; every failure says in one line what to mend.
+# A later call resumes where an earlier one stopped; every failure says in one line how to fix it.
 
 PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
@@ -24,7 +24,7 @@ test: setup-tests  ## all tests
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@$(ENV) cargo test --workspace
-	@$(ENV) $(VENV_PYTHON) -m pytest tests -ra
+	@$(ENV) $(VENV_PYTHON) -m pytest tests/python -ra -n 2 --dist loadfile
 
 bench:  ## a training step against PyTorch, Keras, burn and candle-nn; BENCH="--quick" for minutes instead of hours
 	@$(PYTHON) bench/bench.py $(BENCH)
@@ -33,7 +33,7 @@ quality:  ## trials of recipes, three seeds each, into bench/QUALITY.md; hours
 	@$(ENV) $(PYTHON) bench/quality.py $(QUALITY)
 
 bench-kernel: setup-tests  ## what the kernel costs; COLD=--cold builds its dependencies anew as well
-	@$(VENV_PYTHON) tests/bench_kernel.py $(COLD)
+	@$(VENV_PYTHON) tests/python/bench_kernel.py $(COLD)
 
 setup:  ## tools, kernel, MNIST if it can be had, compiled dependencies
 	@$(PYTHON) kernel/prepare.py

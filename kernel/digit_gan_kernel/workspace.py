@@ -8,8 +8,8 @@
         ctx/        EVCXR_TMPDIR: evcxr's generated crate and its target directory
 
 A kernel takes a free workspace; when all are taken, it copies one, hard-linking what rustc compiled. A kernel
-killed while compiling leaves a workspace in which cargo simply goes on. There is nothing to install, to refresh or
-to invalidate: cargo decides what has to be compiled again.
+killed while compiling leaves a workspace in which cargo resumes. There is nothing to install, to refresh or to
+invalidate: cargo decides what has to be compiled again.
 """
 
 import contextlib
@@ -44,6 +44,7 @@ rpath = true
 incremental = false
 """
 PACKAGE = '[package]\nname = "{name}"\nversion = "1.0.0"\nedition = "2024"\n[dependencies]\n{dependencies}\n'
+KEPT_TOOLCHAINS = 3  # who alternates between compilers compiles once for each
 KEPT_FREE = 3  # workspaces kept for kernels to come; more pile up only after many kernels at once
 
 
@@ -56,15 +57,15 @@ def find_clone(start: Path) -> Path | None:
     return None
 
 
-def acquire(clone: Path, evcxr: Path) -> tuple[Path, int]:
+def acquire(clone: Path) -> tuple[Path, int]:
     """A workspace that is this process's alone, and the descriptor of its lock: the lock lasts as long as any
     process that inherited the descriptor."""
     pool = pool_of(clone)
-    home = pool / toolchain_key(evcxr)
+    home = pool / toolchain_key()
     home.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         held.callback(os.close, lock(pool / "lock", wait=True))
-        remove_other_toolchains(pool, home)
+        remove_old_toolchains(pool, home)
         workspace, descriptor = take_free(home, newest=True) or copy_running(home) or take_free(home) or add(home)
         reset(workspace, clone)
         return workspace, descriptor
@@ -79,11 +80,10 @@ def pool_of(clone: Path) -> Path:
     raise SystemExit(f"digit-gan kernel: evcxr cannot work below a folder whose name has a space: move {clone}")
 
 
-def toolchain_key(evcxr: Path) -> str:
-    """Compiled files of another compiler, evcxr or profile are of no use."""
+def toolchain_key() -> str:
+    """Compiled files of another compiler or profile are of no use."""
     rustc = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
-    status = evcxr.stat()
-    return hashlib.sha256(f"{rustc}{evcxr}{status.st_size}{status.st_mtime_ns}{MANIFEST}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{rustc}{MANIFEST}".encode()).hexdigest()[:12]
 
 
 def take_free(home: Path, newest: bool = False) -> tuple[Path, int] | None:
@@ -162,14 +162,16 @@ def reset(workspace: Path, clone: Path) -> None:
     shutil.copyfile(clone / "Cargo.lock", workspace / "Cargo.lock")
 
 
-def remove_other_toolchains(pool: Path, home: Path) -> None:
-    for other in pool.iterdir():
-        if other.is_dir() and other != home:
-            held = [lock(path / "lock") for path in workspaces(other)]
-            if None not in held:
-                shutil.rmtree(other, ignore_errors=True)
-            for descriptor in filter(None, held):
-                os.close(descriptor)
+def remove_old_toolchains(pool: Path, home: Path) -> None:
+    """Keeps `home` and the toolchains used last before it, and whatever still runs."""
+    os.utime(home)
+    toolchains = sorted(filter(Path.is_dir, pool.iterdir()), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in toolchains[KEPT_TOOLCHAINS:]:
+        held = [lock(path / "lock") for path in workspaces(old)]
+        if None not in held:
+            shutil.rmtree(old, ignore_errors=True)
+        for descriptor in filter(None, held):
+            os.close(descriptor)
 
 
 def workspaces(home: Path) -> list[Path]:
