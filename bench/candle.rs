@@ -184,8 +184,8 @@ impl Peer for Plain {
         let on_real = binary_cross_entropy_with_logit(&on_real, &self.ones)?;
         let d_loss = (on_real + binary_cross_entropy_with_logit(&on_fake, &self.zeros)?)?;
         self.d_adam.backward_step(&d_loss)?;
-        let verdict = self.discriminator.forward(&fake, true)?;
-        let g_loss = binary_cross_entropy_with_logit(&verdict, &self.ones)?;
+        let on_fake = self.discriminator.forward(&fake, true)?;
+        let g_loss = binary_cross_entropy_with_logit(&on_fake, &self.ones)?;
         self.g_adam.backward_step(&g_loss)?;
         Ok([d_loss.to_scalar()?, g_loss.to_scalar()?])
     }

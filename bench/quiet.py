@@ -10,7 +10,7 @@ TOLERATED = 0.04  # of the machine's time
 
 
 class Disturbance:
-    """Waits for a quiet machine, but not for ever: `patience` seconds over the whole benchmark."""
+    """Waits for a quiet machine, but not forever: `patience` seconds over the whole benchmark."""
 
     def __init__(self, patience: float, cores: int) -> None:
         self.patience, self.cores = patience, cores

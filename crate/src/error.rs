@@ -43,7 +43,7 @@ pub enum Error {
     /// A training that cannot continue: it has diverged, or its thread has panicked; the message says what to do.
     Training(String),
     /// The user has stopped the cell; see [`interrupt`](crate::interrupt). All variables of earlier cells are as the cell
-    /// has left them: running it again goes on from there.
+    /// has left them: running it again continues from there.
     Interrupted,
     /// candle refused an operation.
     Candle(candle_core::Error),

@@ -168,7 +168,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// When frames are shown in a loop of this many seconds, if one takes so many milliseconds.
+    /// When frames are shown in a loop of this many seconds, if one takes `cost` milliseconds.
     fn shown(frames: bool, seconds: u64, cost: u64) -> Vec<Duration> {
         let cost = Duration::from_millis(cost);
         let start = Instant::now();

@@ -1,6 +1,6 @@
 """Listens to what evcxr publishes, and passes it on to the client.
 
-evcxr sends a message for every line. Lines are gathered for some hundredths of a second and sent on together, so
+evcxr sends a message for every line. Lines are gathered for a few hundredths of a second and sent on together, so
 that a cell that prints much keeps neither the client nor this process busy.
 """
 

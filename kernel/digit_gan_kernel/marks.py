@@ -32,7 +32,7 @@ s/^evcxr_variable_store$/println!(r#"@PREFIX@{{"type":"end"}}"#); eprintln!(r#"@
 
 class Script:
     """The script at `path`; it changes nothing before `enable`. evcxr compiles and runs a line of its own before it
-    passes any output on, and waits for ever when that line prints."""
+    passes any output on, and waits forever when that line prints."""
 
     def __init__(self, path: Path, prefix: str):
         self.path, self.prefix = path, prefix

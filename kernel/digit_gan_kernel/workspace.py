@@ -122,7 +122,7 @@ def add(home: Path, source: Path | None = None) -> tuple[Path, int] | None:
 
 
 def copy_compiled(source: Path, target: Path) -> bool:
-    """Copies what is compiled in `source`; False when its kernel goes on compiling."""
+    """Copies what is compiled in `source`; False while its kernel is still compiling."""
     cargo_locks = list(source.glob("ctx/target/**/debug/.cargo-*lock"))
     with contextlib.ExitStack() as held:
         for path in cargo_locks:

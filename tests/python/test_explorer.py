@@ -44,7 +44,7 @@ def browser():
 
 
 def notebook_of(html: str, outputs: int):
-    """A notebook that was executed: so many cells, each with an explorer."""
+    """A notebook that was executed: `outputs` cells, each with an explorer."""
     output = new_output("execute_result", data={"text/html": html}, execution_count=1)
     return new_notebook(cells=[new_code_cell("explorer", outputs=[output], execution_count=1) for _ in range(outputs)])
 

@@ -136,7 +136,7 @@ def test_a_display_lives_and_stop_keeps_the_variables(tmp_path):
         choose(page, "Kernel", "Interrupt Kernel")
         page.get_by_text("interrupted; variables are kept").wait_for(timeout=180_000)
         page.wait_for_function(KERNEL_IDLE, timeout=180_000)
-        assert later.count() == 0, "Run All goes on after a stop"
+        assert later.count() == 0, "Run All continues after a stop"
         page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
         page.wait_for_function(f"document.querySelector('.frame')?.innerText > {before[-1]}", timeout=180_000)

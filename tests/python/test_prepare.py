@@ -106,7 +106,7 @@ IPKernelApp.launch_instance(kernel_class=Dying)
 
 
 def test_a_kernel_that_dies_while_it_compiles_ends_the_set_up(tmp_path):
-    """As evcxr does when memory runs out; a client that only waits for the cell's end would wait for ever."""
+    """As evcxr does when memory runs out; a client that only waits for the cell's end would wait forever."""
     clone = tmp_path / "clone"  # in which nothing has to be compiled
     for folder in ("crate", "notebooks"):
         (clone / folder).mkdir(parents=True)

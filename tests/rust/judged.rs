@@ -381,7 +381,7 @@ fn a_best_checkpoint_that_cannot_be_written_is_made_up_for() -> Result<()> {
 }
 
 #[test]
-fn another_jury_judges_the_best_anew() -> Result<()> {
+fn another_judge_judges_the_best_anew() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let before = spoilt(&run)?.best().unwrap();

@@ -64,7 +64,7 @@ impl Victim {
     }
 }
 
-fn is_torn(folder: &Path) -> bool {
+fn is_half_written(folder: &Path) -> bool {
     let files = fs::read_dir(folder.join("checkpoints"));
     let mut names = files
         .into_iter()
@@ -81,7 +81,7 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
     let mut expected = judged(Trainer::new(recipe(), &digits(), &whole)?)?;
     expected.run()?;
     let mut random = StdRng::seed_from_u64(5);
-    let (mut torn, mut moved) = (0, 0);
+    let (mut half_written, mut moved) = (0, 0);
     for round in 0..24 {
         let mut victim = Victim::start(&killed);
         match round {
@@ -91,7 +91,7 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
             _ if round % 2 == 0 => {
                 victim.line("open").expect("it resumes");
                 let patience = Instant::now() + Duration::from_secs(20);
-                while !is_torn(&killed) && Instant::now() < patience {}
+                while !is_half_written(&killed) && Instant::now() < patience {}
             }
             // After some steps.
             _ => {
@@ -103,23 +103,26 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
         }
         victim.0.kill().unwrap();
         assert!(!victim.0.wait().unwrap().success(), "killed before its end");
-        torn += u32::from(is_torn(&killed));
+        half_written += u32::from(is_half_written(&killed));
         moved += u32::from(
             killed
                 .join("checkpoints/step-00000002.safetensors")
                 .exists(),
         );
     }
-    println!("24 kills, {torn} of them while a checkpoint was written");
+    println!("24 kills, {half_written} of them while a checkpoint was written");
     assert!(
-        torn >= 3,
-        "only {torn} kills while a checkpoint was written"
+        half_written >= 3,
+        "only {half_written} kills while a checkpoint was written"
     );
     assert!(moved < 24, "it has moved on");
     let mut last = Victim::start(&killed);
     assert!(last.line("end").is_some());
     assert!(last.0.wait().unwrap().success());
-    assert!(!is_torn(&killed), "half-written files are cleared away");
+    assert!(
+        !is_half_written(&killed),
+        "half-written files are cleared away"
+    );
 
     let survivor = Trainer::resume(&killed, &digits())?;
     assert!(survivor.finished());

@@ -209,7 +209,7 @@ fn two_directions() -> (Directions, [Tensor; 2]) {
     (directions(&noise, &images, None).unwrap(), along)
 }
 
-/// The iteration that finds eigenvalues neither goes on for ever nor ends in NaN.
+/// The iteration that finds eigenvalues neither runs forever nor ends in NaN.
 #[test]
 fn directions_of_images_that_differ_by_80_orders_of_magnitude_are_refused() {
     // Noise along each axis, there and back; the images, too, are opposite. Only axis 0 changes the first pixel.

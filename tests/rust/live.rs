@@ -250,7 +250,7 @@ fn loops() {
     assert_eq!(format!("{error:?}"), "interrupted; variables are kept");
     println!("\ndone: {done}");
 
-    // As long as the kernel has not handed over another cell, everything stops; no pass goes on by itself.
+    // As long as the kernel has not handed over another cell, everything stops; no pass continues by itself.
     let (first, rest) = {
         let mut batches = digits.batches(2, &rng);
         (batches.next(), batches.count())

@@ -49,7 +49,7 @@ fn samples() -> Features {
     points(150, 2., 0.9, 0.3)
 }
 
-/// The names of so many classes: a, b, c, ...
+/// The names of the classes: a, b, c, ...
 fn names(classes: u8) -> Arc<[String]> {
     let letters = (0..classes).map(|class| char::from(b'a' + class));
     letters.map(String::from).collect()

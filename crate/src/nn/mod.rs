@@ -154,7 +154,7 @@ impl Sequential {
     }
 
     /// Checks all shapes and makes the network on the CPU, its initial weights drawn from `rng`, which its
-    /// dropout layers go on drawing from.
+    /// dropout layers keep drawing from.
     ///
     /// Weights start as Keras's do: uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010), biases
     /// at 0.

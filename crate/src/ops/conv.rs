@@ -16,7 +16,7 @@ use super::gemm::{Matrix, product};
 use super::geometry::{Conv, Size};
 use super::winograd::Winograd;
 
-/// Up to so many weights per small channel, a patch of the big image is copied together: the products over single
+/// Up to this number of weights per small channel, a patch of the big image is copied together: the products over single
 /// pixels would be too thin.
 const THIN: usize = 64;
 /// Parts in which thin weights are summed: fixed, so that the result does not depend on the number of threads.

@@ -8,7 +8,7 @@ use gemm::{
 
 /// Products of so few columns read `b` where it is, which gemm would copy first.
 const UNPACKED_COLUMNS: usize = 256;
-/// gemm's largest setting: no copy up to so many times 6 rows.
+/// gemm's largest setting: no copy up to 6 times this number of rows.
 const UNPACKED: usize = 256;
 
 /// A matrix as the strides of its values.

@@ -23,7 +23,7 @@ const TILE: usize = 4;
 const POINTS: [f64; 7] = [0., 1., -1., 2., -2., 0.5, -0.5];
 /// Values in a row that are transformed together: a tile of them stays in the first cache.
 const STRIP: usize = 1024;
-/// Below so many channels the transforms cost more than the products save.
+/// With fewer channels than this, the transforms cost more than the products save.
 const CHANNELS: usize = 32;
 
 pub(super) struct Winograd {

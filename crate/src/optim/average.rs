@@ -29,7 +29,7 @@ pub struct MovingAverage {
 const RAMP_UP: f64 = 0.05;
 
 impl MovingAverage {
-    /// An average of `network`, as it is now. `half_life`: after so many images what the weights are now counts half.
+    /// An average of `network`, as it is now. `half_life`: the number of images after which what the weights are now counts half.
     ///
     /// # Errors
     /// [`Error::Value`] if it is not positive and finite.

@@ -218,7 +218,7 @@ impl Adam {
         Ok(tensors)
     }
 
-    /// Takes up the moments that the file holds behind `prefix`, after so many steps.
+    /// Takes the moments under `prefix` from the file, and the number of steps behind them.
     pub(crate) fn take(
         &mut self,
         file: &mut Contents,

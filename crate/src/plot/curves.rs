@@ -107,7 +107,7 @@ pub(crate) fn live_loss_curves(d_loss: &[f32], g_loss: &[f32]) -> Result<Option<
     Ok(Some(canvas.into_frame(words)?))
 }
 
-/// Every n-th of so many values that a small curve shows no more, and the last one.
+/// Every n-th value and the last one: a small curve shows no more.
 fn thinned(values: &[f32]) -> Vec<f32> {
     let step = values.len().div_ceil(LIVE_VALUES).max(1);
     let mut thin: Vec<f32> = values.iter().rev().step_by(step).copied().collect();
@@ -182,7 +182,7 @@ fn means(plot: &Area, series: &[Series], y_range: &Range<f64>) -> Result<()> {
     Ok(())
 }
 
-/// The pixel row, of so many, in which a value lies.
+/// The pixel row in which a value lies.
 fn row(value: f32, y_range: &Range<f64>, rows: u32) -> i32 {
     let share = (f64::from(value) - y_range.start) / (y_range.end - y_range.start);
     ((1.0 - share.clamp(0.0, 1.0)) * f64::from(rows - 1)).round() as i32

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// The longer side of the enlarged digit: ten times 28 pixels.
 const LONGEST: u32 = 280 * DENSITY;
-/// About so many rows and columns are numbered.
+/// About this number of rows and columns are numbered.
 const NUMBERS: usize = 6;
 const LEFT: u32 = 52 * DENSITY;
 const TOP: u32 = 12 * DENSITY;

@@ -85,7 +85,7 @@ pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
     })
 }
 
-/// A frame of an animation, shown for so many hundredths of a second.
+/// A frame of an animation, with the time it is shown, in hundredths of a second.
 struct Shown {
     pictures: Pictures,
     caption: Option<String>,

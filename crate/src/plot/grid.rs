@@ -124,7 +124,7 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// A grid for so many pictures of this size.
+    /// A grid for these pictures.
     pub fn new(pictures: &Pictures, columns: usize) -> Self {
         Grid {
             count: pictures.len(),
