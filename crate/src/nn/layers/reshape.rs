@@ -49,7 +49,7 @@ impl Kind for Reshape {
     }
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
-        Ok(self)
+        Ok(&SameValues)
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
@@ -57,7 +57,10 @@ impl Kind for Reshape {
     }
 }
 
-impl PiecewiseLinear for Reshape {
+/// The gradient of every layer that changes the shape alone.
+pub(super) struct SameValues;
+
+impl PiecewiseLinear for SameValues {
     fn input_gradient(
         &self,
         x: &Tensor,
