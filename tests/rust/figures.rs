@@ -2,6 +2,7 @@
 //! cannot see them, and clear errors.
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use crate::helpers::stripes::{SIZE, stripes};
 use digit_gan::plot::Format;
@@ -15,7 +16,7 @@ fn lit(n: usize, row: usize, column: usize) -> Tensor {
     Tensor::from_vec(values, (n, 1, 28, 28), &Device::Cpu).unwrap()
 }
 
-fn snapshots(epochs: std::ops::Range<usize>) -> Vec<Snapshot> {
+fn snapshots(epochs: Range<usize>) -> Vec<Snapshot> {
     epochs
         .map(|epoch| Snapshot::new(epoch, lit(6, epoch % 28, 0)))
         .collect()
@@ -94,6 +95,119 @@ fn a_data_grid_has_a_label_above_every_digit() {
             assert_eq!(image[(x, y)][0], *grey, "digit {i}, pixel {at}");
         }
     }
+}
+
+/// Where dark ink is in some columns and rows of a picture.
+fn inked(image: &image::GrayImage, xs: Range<u32>, ys: Range<u32>) -> bool {
+    let mut all = xs.flat_map(|x| ys.clone().map(move |y| (x, y)));
+    all.any(|at| image[at].0[0] < 90)
+}
+
+#[test]
+fn a_labelled_grid_has_titles_beside_its_rows_and_above_its_columns() {
+    // every picture white, so that all ink is a title's
+    let white = |n: usize| Tensor::ones((n, 1, 28, 28), DType::F32, &Device::Cpu).unwrap();
+    let figure = plot::labelled_grid(&white(6), &["real", "fake"], &["a", "b", "c"]).unwrap();
+    assert_eq!(
+        figure.alt(),
+        "6 pictures in 2 rows of 3. Rows: real, fake. Columns: a, b, c."
+    );
+    let image = decode(&figure).to_luma8();
+    // 4 device pixels per pixel, separators of 2, margins of 16 on the right and below
+    let cell = 4 * 28 + 2;
+    let (left, top) = (
+        image.width() - 16 - 3 * cell,
+        image.height() - 16 - 2 * cell,
+    );
+    for row in 0..2 {
+        let ys = top + row * cell..top + (row + 1) * cell;
+        assert!(inked(&image, 0..left - 8, ys), "the title of row {row}");
+    }
+    assert!(
+        !inked(&image, 0..left - 8, 0..top),
+        "no title in the corner"
+    );
+    for column in 0..3 {
+        let xs = left + column * cell..left + (column + 1) * cell;
+        assert!(
+            inked(&image, xs.clone(), 0..top - 2),
+            "the title of column {column}"
+        );
+        assert!(
+            !inked(&image, xs, top..image.height()),
+            "nothing over the pictures"
+        );
+    }
+    for at in [
+        (left - 1, top + 50),
+        (left + cell - 1, top + 50),
+        (left + 50, top + cell - 1),
+    ] {
+        assert_eq!(image[at].0[0], 96, "a thin separator at {at:?}");
+    }
+}
+
+#[test]
+fn a_labelled_grid_keeps_each_picture_at_its_place_under_wide_titles() {
+    let mut values = vec![-1f32; 4 * 784];
+    values[2 * 784] = 1.; // the first pixel of the third: second row, first column
+    let samples = Tensor::from_vec(values, (4, 1, 28, 28), &Device::Cpu).unwrap();
+    let titles = ["a title that is wider than a picture", "two\nlines"];
+    let figure = plot::labelled_grid(&samples, &[], &titles).unwrap();
+    assert_eq!(
+        figure.alt(),
+        "4 pictures in 2 rows of 2. Columns: a title that is wider than a picture, two lines."
+    );
+    let image = decode(&figure).to_luma8();
+    let black: Vec<_> = image
+        .enumerate_pixels()
+        .filter(|(_, _, grey)| grey.0[0] == 0)
+        .collect();
+    let places = 4 * 784 * 16 - 16;
+    assert_eq!(
+        black.len(),
+        places,
+        "all pictures are drawn, apart from each other"
+    );
+    let columns: Vec<u32> = (0..image.width())
+        .filter(|&x| image[(x, image.height() - 20)].0[0] == 0)
+        .collect();
+    let (first, second) = (columns[0], columns[columns.len() - 1] - 111);
+    assert!(
+        second - first > 300,
+        "as far apart as the title is wide: {first} {second}"
+    );
+    let bottom = image.height() - 16 - 2 - 28 * 4;
+    assert_eq!(image[(first, bottom)].0[0], 255);
+    assert_eq!(image[(second, bottom)].0[0], 0);
+
+    let rows = plot::labelled_grid(&samples, &["one", "two"], &[]).unwrap();
+    assert_eq!(rows.alt(), "4 pictures in 2 rows of 2. Rows: one, two.");
+    assert!(decode(&rows).width() < image.width());
+}
+
+#[test]
+fn titles_that_do_not_fit_the_samples_are_named() {
+    let says = |n: usize, rows: &[&str], columns: &[&str]| {
+        let grid = plot::labelled_grid(&lit(n, 0, 0), rows, columns);
+        grid.unwrap_err().to_string()
+    };
+    let message = says(5, &["real", "fake"], &["a", "b", "c"]);
+    assert!(
+        message.contains("titles of 2 rows and 3 columns need 6 samples, got 5"),
+        "{message}"
+    );
+    let message = says(5, &["real", "fake"], &[]);
+    assert!(
+        message.contains("a multiple of 2 samples, got 5"),
+        "{message}"
+    );
+    for n in [1, 5] {
+        let message = says(n, &[], &["a", "b"]);
+        assert!(message.contains("a multiple of 2 samples"), "{message}");
+    }
+    let message = says(5, &[], &[]);
+    assert!(message.contains("sample_grid"), "{message}");
 }
 
 #[test]

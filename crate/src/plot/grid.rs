@@ -9,7 +9,7 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 
 /// The widest figure, in device pixels, in which a digit's pixel is still drawn as several.
-const MAX_WIDTH: u32 = 1920;
+pub(super) const MAX_WIDTH: u32 = 1920;
 /// The most grids side by side.
 const MAX_EPOCHS: usize = 5;
 
@@ -28,7 +28,7 @@ pub fn data_grid(digits: &Digits, rows: usize, columns: usize) -> Result<Figure>
     let pictures = Pictures::from_digits(digits, 0..count);
     let names = digits.labels()[..count].iter();
     let names: Vec<&str> = names.map(|&label| digits.class_name(label)).collect();
-    labelled_grid(&pictures, &names, columns)
+    grid_of_classes(&pictures, &names, columns)
 }
 
 /// Generated samples (n, 1, height, width) in [-1, 1], row by row.
@@ -93,7 +93,7 @@ pub fn epoch_grids(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     ))
 }
 
-fn labelled_grid(pictures: &Pictures, names: &[&str], columns: usize) -> Result<Figure> {
+fn grid_of_classes(pictures: &Pictures, names: &[&str], columns: usize) -> Result<Figure> {
     let scale = scale_for(columns, pictures.width).min(3);
     let (space, label) = (6 * DENSITY, 20 * DENSITY);
     let [width, height] = [pictures.width, pictures.height].map(|side| side as u32 * scale);
@@ -163,10 +163,7 @@ impl Grid {
 
     /// "in 4 rows of 10"
     pub fn words(&self) -> String {
-        match self.rows() {
-            1 => "in a row".to_string(),
-            rows => format!("in {rows} rows of {}", self.columns),
-        }
+        rows_of(self.rows(), self.columns)
     }
 
     fn rows(&self) -> usize {
@@ -183,10 +180,23 @@ impl Grid {
     }
 }
 
+/// "in 4 rows of 10"
+pub(super) fn rows_of(rows: usize, columns: usize) -> String {
+    match rows {
+        1 => "in a row".to_string(),
+        rows => format!("in {rows} rows of {columns}"),
+    }
+}
+
 /// Device pixels per pixel of a digit, so that `across` digits of this width fit a page.
 fn scale_for(across: usize, width: usize) -> u32 {
-    let natural = (across * (width + 1)).min(MAX_WIDTH as usize) as u32;
-    (MAX_WIDTH / natural).clamp(1, 2 * DENSITY)
+    scale_within(MAX_WIDTH, across, width)
+}
+
+/// The same for a room of so many device pixels.
+pub(super) fn scale_within(room: u32, across: usize, width: usize) -> u32 {
+    let natural = (across * (width + 1)).min(room as usize) as u32;
+    (room / natural).clamp(1, 2 * DENSITY)
 }
 
 /// Up to `most` indices below `n`, the first and the last among them, further and further apart: early epochs change
