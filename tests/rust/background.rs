@@ -1,5 +1,8 @@
 //! Training in the background: watched, paused, changed, stopped, dropped.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -246,4 +249,35 @@ fn wait_for_it() {
     let run = process::folder().join("run");
     let trainer = Trainer::new(small(Recipe::dense()), &digits(), run).unwrap();
     trainer.in_background().wait().unwrap();
+}
+
+#[test]
+fn training_continues_when_stdout_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = process::command_in(train_without_a_reader, folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+    drop(lines);
+    fs::write(folder.path().join("closed"), "").unwrap();
+    child.wait().unwrap(); // its status is that of the test's own output, which fails too
+    let steps = fs::read_to_string(folder.path().join("steps"));
+    assert_eq!(steps.unwrap_or_default(), "22 22");
+}
+
+#[test]
+#[ignore = "the process of the test above"]
+fn train_without_a_reader() {
+    let folder = process::folder();
+    println!("ready");
+    until(|| folder.join("closed").exists());
+    let trainer = |name: &str| Trainer::new(small(Recipe::dense()), &digits(), folder.join(name));
+    let mut here = trainer("here").unwrap();
+    here.run().unwrap();
+    let background = trainer("background").unwrap().in_background();
+    let steps = [here.steps(), background.wait().unwrap().steps()];
+    fs::write(folder.join("steps"), format!("{} {}", steps[0], steps[1])).unwrap();
 }

@@ -150,7 +150,7 @@ impl BackgroundRun {
         for message in &messages {
             match message {
                 Message::Progress(_) | Message::Warning(_) if Live::is_possible() => (),
-                message => println!("{message}"),
+                message => message.print(),
             }
         }
         messages.len()

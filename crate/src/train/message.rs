@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem::replace;
 
+use crate::display;
 use crate::live::Live;
 use crate::record::Progress;
 
@@ -16,6 +17,13 @@ pub enum Message {
     Notice(String),
     /// A sign that the training leads nowhere, with advice.
     Warning(String),
+}
+
+impl Message {
+    /// Prints the text in a line of its own. A stdout that is closed, or on a full disk, does not end the training.
+    pub(super) fn print(&self) {
+        display::write(&format!("{self}\n"));
+    }
 }
 
 impl fmt::Display for Message {
@@ -42,7 +50,7 @@ impl Default for Reporter {
         Reporter {
             listener: Box::new(|message| match message {
                 Message::Progress(_) if Live::is_possible() => (),
-                message => println!("{message}"),
+                message => message.print(),
             }),
             headed: false,
         }
