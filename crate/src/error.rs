@@ -129,6 +129,34 @@ impl From<candle_core::Error> for Error {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_of_causes_says_each_thing_once() {
+        let io = || io::Error::other(io::Error::other("the disk is on fire"));
+        let errors = [
+            Error::io("run", io()),
+            Error::Candle(io().into()),
+            Error::Candle(candle_core::Error::Msg("no".into()).bt()),
+            Error::Value("no".into()),
+        ];
+        for error in errors {
+            let mut all = error.to_string();
+            let mut cause = error.source();
+            while let Some(next) = cause {
+                assert!(!all.contains(&next.to_string()), "{all} / {next}");
+                all += &next.to_string();
+                cause = next.source();
+            }
+        }
+    }
+}
+
 /// For what candle calls and passes on: its traits' methods, and backward passes.
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {

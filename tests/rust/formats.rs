@@ -105,11 +105,12 @@ fn a_recipe_of_a_newer_version_is_refused_in_these_words() {
     let path = folder.path().join("recipe.json");
     Recipe::dense().save(&path).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let newer = text.replace("\"format\": 2,", "\"format\": 3,\n  \"mood\": \"sunny\",");
+    let newer = text.replace("\"format\": 2,", "\"mood\": \"sunny\",\n  \"format\": 3,");
     assert_ne!(newer, text);
     fs::write(&path, newer).unwrap();
-    let message = Recipe::load(&path).unwrap_err().to_string();
-    assert!(message.contains(NEWER), "{message}");
+    let error = Recipe::load(&path).unwrap_err();
+    assert!(matches!(error, Error::Newer { .. }), "{error}");
+    assert!(error.to_string().contains(NEWER), "{error}");
 }
 
 /// The file as a newer version would have written it, with the checksum that it then has.

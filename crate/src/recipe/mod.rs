@@ -36,8 +36,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The version of its file; nothing to set. Comes first, so that a file of a newer version is recognised before
-    /// anything else in it.
+    /// The version of its file; nothing to set.
     #[serde(default)]
     pub format: Format,
     /// What the run is called in messages and figures.
@@ -166,10 +165,11 @@ impl Recipe {
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Format`] if a value is missing, unknown or of another kind,
-    /// or a newer version wrote it.
+    /// [`Error::Newer`] if a newer version wrote it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        Format::check_json(path, &text)?;
         serde_json::from_str(&text).map_err(|error| {
             Error::format(
                 path,
