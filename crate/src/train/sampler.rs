@@ -14,6 +14,9 @@ use crate::{Error, Result, interrupt};
 
 /// Samples that are drawn at once: bounds the memory of the layers in between.
 const CHUNK: usize = 500;
+/// Columns of the grids, and their rows where there are no classes.
+pub(super) const COLUMNS: usize = 10;
+const ROWS: usize = 5;
 
 /// A generator with what it takes to draw from it: how much noise, and which classes.
 ///
@@ -141,4 +144,18 @@ pub(super) fn input(recipe: &Recipe, noise: &Tensor, labels: &Tensor) -> Result<
         Some(classes) => with_class(noise, labels, classes),
         None => Ok(noise.clone()),
     }
+}
+
+/// The input of the grids. The rows of a class-conditional one share their noise: they differ in the class alone.
+pub(super) fn fixed_input(recipe: &Recipe, rng: &Rng) -> Result<Tensor> {
+    let Some(classes) = recipe.classes else {
+        return rng.normal((ROWS * COLUMNS, recipe.latent_dim));
+    };
+    let noise = rng
+        .normal((COLUMNS, recipe.latent_dim))?
+        .repeat((classes, 1))?;
+    let labels: Vec<u32> = (0..classes * COLUMNS)
+        .map(|i| (i / COLUMNS) as u32)
+        .collect();
+    with_class(&noise, &Tensor::new(labels, &Device::Cpu)?, classes)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Trainer;
-use super::view::COLUMNS;
+use super::sampler::COLUMNS;
+use super::trainer::Trainer;
 use crate::display::{Content, Show, evcxr_display};
 use crate::live::Live;
 use crate::plot::{self, Figure};
@@ -31,20 +31,26 @@ pub struct Status {
     pub warnings: Vec<String>,
 }
 
-impl Status {
-    pub(super) fn of(trainer: &Trainer) -> Result<Self> {
+impl Trainer {
+    /// Where the run is; shows itself in a cell.
+    ///
+    /// # Errors
+    /// As [`Trainer::grid`].
+    pub fn status(&self) -> Result<Status> {
         Ok(Status {
-            name: trainer.recipe.name.clone(),
-            progress: trainer.progress(),
-            judged: trainer.judged(),
-            best: trainer.best(),
+            name: self.recipe.name.clone(),
+            progress: self.progress(),
+            judged: self.judged(),
+            best: self.best(),
             paused: false,
-            samples: plot::live_grid(&trainer.fixed_samples()?, COLUMNS)?,
-            curves: plot::live_loss_curves(&trainer.losses[0], &trainer.losses[1])?,
+            samples: plot::live_grid(&self.fixed_samples()?, COLUMNS)?,
+            curves: plot::live_loss_curves(&self.losses[0], &self.losses[1])?,
             warnings: Vec::new(),
         })
     }
+}
 
+impl Status {
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         match self.progress.position {

@@ -2,20 +2,17 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
+use super::Sampler;
+use super::sampler::COLUMNS;
 use super::trainer::Trainer;
-use super::{Sampler, Status};
 use crate::Result;
-use crate::nn::{Network, with_class};
+use crate::nn::Network;
 use crate::plot::{self, Figure};
 use crate::recipe::Recipe;
 use crate::record::{Means, Position, Progress, seconds};
 use crate::rng::Rng;
-
-/// Columns of the grids, and their rows where there are no classes.
-pub(super) const COLUMNS: usize = 10;
-const ROWS: usize = 5;
 
 impl Trainer {
     /// Whether the recipe's images have been seen.
@@ -124,26 +121,4 @@ impl Trainer {
     pub(super) fn fixed_samples(&self) -> Result<Tensor> {
         self.generator().forward(&self.fixed)
     }
-
-    /// Where the run is; shows itself in a cell.
-    ///
-    /// # Errors
-    /// As [`Trainer::grid`].
-    pub fn status(&self) -> Result<Status> {
-        Status::of(self)
-    }
-}
-
-/// The input of the grids. The rows of a class-conditional one share their noise: they differ in the class alone.
-pub(super) fn fixed_input(recipe: &Recipe, rng: &Rng) -> Result<Tensor> {
-    let Some(classes) = recipe.classes else {
-        return rng.normal((ROWS * COLUMNS, recipe.latent_dim));
-    };
-    let noise = rng
-        .normal((COLUMNS, recipe.latent_dim))?
-        .repeat((classes, 1))?;
-    let labels: Vec<u32> = (0..classes * COLUMNS)
-        .map(|i| (i / COLUMNS) as u32)
-        .collect();
-    with_class(&noise, &Tensor::new(labels, &Device::Cpu)?, classes)
 }
