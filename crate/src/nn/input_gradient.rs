@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::layers::{Pass, PiecewiseLinear};
+use super::layers::{Pass, PiecewiseLinear, Traced};
 use super::{Network, Sequential};
 use crate::{Error, Result, ops};
 
@@ -77,14 +77,11 @@ impl Network {
             let vars = self.of_layer(i, parameters)?;
             let constants: Vec<_> = vars.iter().map(Tensor::detach).collect();
             let output = layer.kind().reference(&x, &constants, &pass)?;
-            let x = std::mem::replace(&mut x, output.y);
-            trace.push((self.config.piecewise_linear(i)?, x, vars, output.mask));
+            let (x, mask) = (std::mem::replace(&mut x, output.y), output.mask);
+            trace.push((self.config.piecewise_linear(i)?, Traced { x, vars, mask }));
         }
-        let mut d = seed;
-        for (layer, x, vars, mask) in trace.into_iter().rev() {
-            d = layer.input_gradient(&x, &vars, mask.as_ref(), &d)?;
-        }
-        Ok(d)
+        let mut layers = trace.iter().rev();
+        Ok(layers.try_fold(seed, |d, (layer, at)| layer.input_gradient(at, &d))?)
     }
 }
 

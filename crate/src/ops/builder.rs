@@ -46,8 +46,9 @@ impl Builder {
 
     /// Has the last step multiply what is negative by `slope`, if it can.
     pub(crate) fn fuse(&mut self, slope: f32) -> bool {
-        let last = self.steps.last_mut();
-        last.is_some_and(|step| step.fuse(slope))
+        let last = self.steps.last_mut().and_then(|step| step.slope());
+        let free = last.filter(|fused| **fused == 1.);
+        free.map(|fused| *fused = slope).is_some()
     }
 
     /// Gives the same values, in candle's order, another shape.

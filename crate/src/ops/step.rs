@@ -9,9 +9,10 @@ use crate::rng::Rng;
 ///
 /// The batch lies innermost: values are (pixel, channel, batch) for images and (feature, batch) otherwise.
 pub(crate) trait Step: Send + Sync {
-    /// Takes in the activation behind the step, `slope` times what is negative; false if there is no room for one.
-    fn fuse(&mut self, _slope: f32) -> bool {
-        false
+    /// What the activation behind the step multiplies negative values by, 1 where there is none; no place for it in a
+    /// step that takes none in.
+    fn slope(&mut self) -> Option<&mut f32> {
+        None
     }
 
     /// Computes y from x; returns what the other two need besides.

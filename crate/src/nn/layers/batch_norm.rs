@@ -161,12 +161,8 @@ impl Norm {
 }
 
 impl Step for Norm {
-    fn fuse(&mut self, slope: f32) -> bool {
-        let free = self.slope == 1.;
-        if free {
-            self.slope = slope;
-        }
-        free
+    fn slope(&mut self) -> Option<&mut f32> {
+        Some(&mut self.slope)
     }
 
     fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {

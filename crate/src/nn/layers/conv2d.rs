@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::weighted::{self, Weighted, add_bias, without};
-use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, image, size};
+use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
 use crate::ops::{Builder, Conv};
 
@@ -100,15 +100,9 @@ impl Kind for Conv2d {
 }
 
 impl PiecewiseLinear for Conv2d {
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        vars: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        let (_, _, h, w) = x.dims4()?;
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        let (_, _, h, w) = at.x.dims4()?;
         self.padding
-            .conv_transpose2d(d, &vars[0], self.stride, [h, w])
+            .conv_transpose2d(d, &at.vars[0], self.stride, [h, w])
     }
 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::weighted::{self, Weighted, add_bias, without};
-use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, image, size};
+use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
 use crate::ops::{Builder, Conv};
 
@@ -125,13 +125,7 @@ impl Kind for ConvTranspose2d {
 }
 
 impl PiecewiseLinear for ConvTranspose2d {
-    fn input_gradient(
-        &self,
-        _: &Tensor,
-        vars: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        self.padding.conv2d(d, &vars[0], self.stride)
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        self.padding.conv2d(d, &at.vars[0], self.stride)
     }
 }

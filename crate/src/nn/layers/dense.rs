@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::weighted::{self, Weighted, add_bias, without};
-use super::{Kind, Layer, Output, Pass, PiecewiseLinear, Spec, size};
+use super::{Kind, Layer, Output, Pass, PiecewiseLinear, Spec, Traced, size};
 use crate::nn::Sequential;
 use crate::ops::{Builder, Conv, Size};
 
@@ -74,13 +74,7 @@ impl Kind for Dense {
 }
 
 impl PiecewiseLinear for Dense {
-    fn input_gradient(
-        &self,
-        _: &Tensor,
-        vars: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        d.matmul(&vars[0].t()?)
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        d.matmul(&at.vars[0].t()?)
     }
 }

@@ -5,7 +5,7 @@ use rand::RngCore;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Output, Pass, PiecewiseLinear};
+use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
@@ -64,14 +64,8 @@ impl Kind for Dropout {
 }
 
 impl PiecewiseLinear for Dropout {
-    fn input_gradient(
-        &self,
-        _: &Tensor,
-        _: &[Tensor],
-        mask: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        match mask {
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        match &at.mask {
             Some(mask) => d * mask,
             None => Ok(d.clone()),
         }

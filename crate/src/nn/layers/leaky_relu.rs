@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Output, Pass, PiecewiseLinear};
+use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
 use crate::ops::elementwise::{bias_and_slope_back, update};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
@@ -56,15 +56,9 @@ impl Kind for LeakyRelu {
 }
 
 impl PiecewiseLinear for LeakyRelu {
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        _: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        let ones = x.ones_like()?;
-        d * x.gt(0.)?.where_cond(&ones, &(&ones * self.slope)?)?
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        let ones = at.x.ones_like()?;
+        d * at.x.gt(0.)?.where_cond(&ones, &(&ones * self.slope)?)?
     }
 }
 

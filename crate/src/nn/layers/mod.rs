@@ -107,15 +107,15 @@ pub(super) trait Kind {
 
 /// See [`Kind::piecewise_linear`].
 pub(super) trait PiecewiseLinear {
-    /// The gradient of the input `x`, from that of the output: differentiable in it and in `vars`. `mask` is that of the
-    /// forward pass.
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        vars: &[Tensor],
-        mask: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor>;
+    /// The gradient of the input from `d`, that of the output: differentiable in `d` and in the variables.
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// A layer's forward pass: its input, its variables, and what its input was multiplied by, if that was random.
+pub(super) struct Traced {
+    pub x: Tensor,
+    pub vars: Vec<Tensor>,
+    pub mask: Option<Tensor>,
 }
 
 /// What [`Kind::reference`] is given beside its input.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Output, Pass, PiecewiseLinear, values};
+use super::{Kind, Output, Pass, PiecewiseLinear, Traced, values};
 use crate::nn::Sequential;
 use crate::ops::Builder;
 
@@ -61,13 +61,7 @@ impl Kind for Reshape {
 pub(super) struct SameValues;
 
 impl PiecewiseLinear for SameValues {
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        _: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        d.reshape(x.shape())
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        d.reshape(at.x.shape())
     }
 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Output, Pass, PiecewiseLinear, image, size};
+use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
@@ -60,14 +60,8 @@ impl Kind for Upsample2d {
 }
 
 impl PiecewiseLinear for Upsample2d {
-    fn input_gradient(
-        &self,
-        x: &Tensor,
-        _: &[Tensor],
-        _: Option<&Tensor>,
-        d: &Tensor,
-    ) -> candle_core::Result<Tensor> {
-        let ((n, c, h, w), size) = (x.dims4()?, self.size);
+    fn input_gradient(&self, at: &Traced, d: &Tensor) -> candle_core::Result<Tensor> {
+        let ((n, c, h, w), size) = (at.x.dims4()?, self.size);
         d.reshape((n, c, h, size, w, size))?.sum(5)?.sum(3)
     }
 }
