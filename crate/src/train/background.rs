@@ -1,23 +1,24 @@
 //! Training on a thread of its own, so that cells can look at it meanwhile.
 //!
-//! Interrupting a kernel loses every variable; asking this thread to stop loses nothing. The thread owns the trainer,
-//! and everything else is a message to it, answered between two steps: nobody waits for a lock, and if the thread ends,
-//! by an error or a panic, whoever waits for an answer learns it.
+//! Interrupting a kernel loses every variable; asking this thread to stop loses nothing. The thread owns the trainer
+//! ([`Worker`]), and all calls are commands to it, answered between two steps. No caller waits for a lock, and if the
+//! thread ends with an error or a panic, a caller that waits for an answer gets that error.
 
-use std::any::Any;
-use std::mem::replace;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::mem::take;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use super::message::Message;
-use super::{Status, Trainer};
+use super::status::Status;
+use super::trainer::Trainer;
+use super::worker::{Command, Ended, Worker, timed_status};
 use crate::live::Live;
 use crate::record::StepStats;
 use crate::{Error, Result, interrupt};
 
-/// Whoever waits for the run looks this often whether the cell is to stop.
+/// How often a cell that waits for the run checks whether it is to stop.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// A run that trains in the background; started by [`Trainer::in_background`].
@@ -28,27 +29,6 @@ pub struct BackgroundRun {
     /// What the trainer has said.
     messages: Arc<Mutex<Vec<Message>>>,
     worker: Mutex<Worker>,
-}
-
-enum Command {
-    /// With the time that it took to make it.
-    Status(Sender<Result<(Status, Duration)>>),
-    Pause(Sender<()>),
-    PauseAt(u64, Sender<()>),
-    Resume,
-    SetLearningRate([f64; 2], Sender<Result<()>>),
-    Stop,
-}
-
-enum Worker {
-    Running(JoinHandle<Ended>),
-    Ended(Ended),
-}
-
-/// What a thread leaves: the trainer unless it has panicked, and the error that ended it, if any.
-struct Ended {
-    trainer: Option<Box<Trainer>>,
-    error: Option<String>,
 }
 
 impl Trainer {
@@ -70,27 +50,17 @@ impl Trainer {
 
 impl BackgroundRun {
     fn spawn(
-        mut trainer: Trainer,
+        trainer: Trainer,
         advance: impl Fn(&mut Trainer) -> Result<StepStats> + Send + 'static,
     ) -> Self {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let collected = messages.clone();
         let (commands, inbox) = channel();
-        let worker = thread::spawn(move || {
-            let collect = move |message| locked(&collected).push(message);
-            let listener = trainer.reporter.tell(Box::new(collect));
-            // Stop ends the cell that waits for the run, and not the run.
-            let error = interrupt::defer(|| serve(&mut trainer, &inbox, advance)).err();
-            drop(trainer.reporter.tell(listener));
-            Ended {
-                trainer: Some(Box::new(trainer)),
-                error: error.map(|error| error.to_string()),
-            }
-        });
+        let collect = Box::new(move |message| locked(&collected).push(message));
         BackgroundRun {
             commands,
             messages,
-            worker: Mutex::new(Worker::Running(worker)),
+            worker: Mutex::new(Worker::spawn(trainer, inbox, collect, advance)),
         }
     }
 
@@ -209,14 +179,14 @@ impl BackgroundRun {
     /// # Errors
     /// When the training has panicked: with its message.
     pub fn stop(self) -> Result<Trainer> {
-        let Ended { trainer, error } = self.end();
-        let Some(mut trainer) = trainer else {
-            return Err(failed(error));
+        let mut ended = self.end();
+        let Some(mut trainer) = ended.trainer.take() else {
+            return Err(ended.failed());
         };
         for text in self.warnings() {
             trainer.reporter.warning(text);
         }
-        if let Some(error) = error {
+        if let Some(error) = ended.error {
             trainer.reporter.notice(error);
         }
         Ok(*trainer)
@@ -237,7 +207,7 @@ impl BackgroundRun {
                 trainer: Some(trainer),
                 error: None,
             } => Ok(*trainer),
-            ended => Err(failed(ended.error)),
+            ended => Err(ended.failed()),
         }
     }
 
@@ -251,10 +221,7 @@ impl BackgroundRun {
 
     /// Whether the thread still trains, or is paused.
     pub fn is_running(&self) -> bool {
-        match &*locked(&self.worker) {
-            Worker::Running(thread) => !thread.is_finished(),
-            Worker::Ended(_) => false,
-        }
+        locked(&self.worker).is_running()
     }
 
     /// The thread's answer; none if it has ended.
@@ -274,13 +241,12 @@ impl BackgroundRun {
 
     /// Asks the trainer of a thread that has ended, or says what has ended it.
     fn ended<T>(&self, f: impl FnOnce(&mut Trainer) -> Result<T>) -> Result<T> {
-        let mut worker = locked(&self.worker);
-        match join(&mut worker) {
+        match locked(&self.worker).join() {
             Ended {
                 trainer: Some(trainer),
                 error: None,
             } => f(trainer),
-            ended => Err(failed(ended.error.clone())),
+            ended => Err(ended.failed()),
         }
     }
 
@@ -288,11 +254,7 @@ impl BackgroundRun {
     fn end(&self) -> Ended {
         // It may have ended by itself.
         let _ = self.commands.send(Command::Stop);
-        let nothing = Ended {
-            trainer: None,
-            error: None,
-        };
-        replace(join(&mut locked(&self.worker)), nothing)
+        take(locked(&self.worker).join())
     }
 }
 
@@ -309,91 +271,6 @@ impl Drop for BackgroundRun {
             trainer.reporter.notice(text);
         }
     }
-}
-
-/// Trains, and answers between two steps, until the end of the recipe or until told to stop.
-fn serve(
-    trainer: &mut Trainer,
-    inbox: &Receiver<Command>,
-    advance: impl Fn(&mut Trainer) -> Result<StepStats>,
-) -> Result<()> {
-    let mut paused = false;
-    let mut arrivals: Vec<(u64, Sender<()>)> = Vec::new();
-    while !trainer.finished() {
-        for (_, answer) in arrivals.extract_if(.., |(step, _)| trainer.steps() >= *step) {
-            paused = true;
-            let _ = answer.send(());
-        }
-        let command = match paused {
-            true => inbox.recv().map_err(|_| TryRecvError::Disconnected),
-            false => inbox.try_recv(),
-        };
-        // Whoever asked may have gone: an answer that nobody takes does no harm.
-        match command {
-            Ok(Command::Status(answer)) => {
-                let status = timed_status(trainer);
-                let _ =
-                    answer.send(status.map(|(status, made)| (Status { paused, ..status }, made)));
-            }
-            Ok(Command::Pause(answer)) => {
-                paused = true;
-                let _ = answer.send(());
-            }
-            Ok(Command::PauseAt(step, answer)) => {
-                paused = false;
-                arrivals.push((step, answer));
-            }
-            Ok(Command::Resume) => paused = false,
-            Ok(Command::SetLearningRate([generator, discriminator], answer)) => {
-                let _ = answer.send(trainer.set_learning_rate(generator, discriminator));
-            }
-            Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return Ok(()),
-            Err(TryRecvError::Empty) => {
-                advance(trainer)?;
-            }
-        }
-    }
-    trainer.finish()
-}
-
-fn timed_status(trainer: &Trainer) -> Result<(Status, Duration)> {
-    let began = Instant::now();
-    Ok((trainer.status()?, began.elapsed()))
-}
-
-/// What the thread leaves, once it has ended.
-fn join(worker: &mut Worker) -> &mut Ended {
-    if let Worker::Running(_) = worker {
-        let nothing = Worker::Ended(Ended {
-            trainer: None,
-            error: None,
-        });
-        let Worker::Running(thread) = replace(worker, nothing) else {
-            unreachable!("it was just seen to run")
-        };
-        *worker = Worker::Ended(thread.join().unwrap_or_else(|panic| Ended {
-            trainer: None,
-            error: Some(format!(
-                "the training has panicked: {}. Trainer::resume continues from its last checkpoint",
-                message(&*panic)
-            )),
-        }));
-    }
-    match worker {
-        Worker::Ended(ended) => ended,
-        Worker::Running(_) => unreachable!("it was just joined"),
-    }
-}
-
-/// What `panic!` was called with.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or(panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
-}
-
-fn failed(error: Option<String>) -> Error {
-    Error::Training(error.unwrap_or_else(|| "the training was stopped before".into()))
 }
 
 /// What the mutexes hold stays whole if a holder panics.

@@ -1,4 +1,4 @@
-//! What a trainer has to say, and whom it tells.
+//! The messages of a trainer, and the listener that they go to.
 
 use std::fmt;
 use std::mem::replace;
@@ -38,7 +38,7 @@ impl fmt::Display for Message {
 
 pub(super) type Listener = Box<dyn FnMut(Message) + Send>;
 
-/// Tells a listener; at first stdout, but for progress that a live display shows.
+/// Sends messages to a listener. The first one prints them, but for progress that a live display shows.
 pub(super) struct Reporter {
     listener: Listener,
     /// Whether the table of progress has its header.
@@ -77,7 +77,7 @@ impl Reporter {
     }
 
     /// Returns the listener before.
-    pub fn tell(&mut self, listener: Listener) -> Listener {
+    pub fn replace_listener(&mut self, listener: Listener) -> Listener {
         replace(&mut self.listener, listener)
     }
 }

@@ -31,6 +31,7 @@ mod step;
 mod trainer;
 mod view;
 mod warnings;
+mod worker;
 
 pub use background::BackgroundRun;
 pub use message::Message;

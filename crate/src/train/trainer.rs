@@ -239,7 +239,7 @@ impl Trainer {
     /// # Ok::<(), digit_gan::Error>(())
     /// ```
     pub fn on_message(mut self, listener: impl FnMut(Message) + Send + 'static) -> Self {
-        drop(self.reporter.tell(Box::new(listener)));
+        drop(self.reporter.replace_listener(Box::new(listener)));
         self
     }
 
