@@ -20,6 +20,7 @@ mod file;
 mod input_gradient;
 mod layers;
 mod network;
+mod parameters;
 mod summary;
 mod variable;
 

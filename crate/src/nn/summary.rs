@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::Layer;
+use super::variable::Variable;
+use super::{Layer, Network};
 use crate::display::{Content, Show, evcxr_display, html_table};
 
-/// What [`Network::summary`](super::Network::summary) returns: shows itself in a cell and prints as text.
+/// What [`Network::summary`] returns: shows itself in a cell and prints as text.
 pub struct Summary {
     /// The network's name.
     pub name: String,
@@ -27,25 +28,34 @@ pub struct Row {
     pub other: usize,
 }
 
-impl Summary {
-    pub(super) fn new<'a>(
-        name: &str,
-        input: &[usize],
-        rows: impl Iterator<Item = (&'a Layer, &'a [usize], usize, usize)>,
-    ) -> Self {
-        let row = |(layer, output, trainable, other): (&Layer, &[usize], _, _)| Row {
-            layer: layer.kind().summary(),
-            output: output.to_vec(),
-            trainable,
-            other,
+impl Network {
+    /// A table of the layers with output shapes and numbers of parameters, as Keras prints it.
+    pub fn summary(&self) -> Summary {
+        let layers = self.config.layers.iter().zip(&self.outputs).enumerate();
+        let row = |(i, (layer, output)): (usize, (&Layer, &Vec<usize>))| {
+            let count = |trainable| {
+                let own = self
+                    .layout
+                    .of_kind(trainable)
+                    .filter(|variable| variable.layer == i);
+                own.map(Variable::len).sum()
+            };
+            Row {
+                layer: layer.kind().summary(),
+                output: output.clone(),
+                trainable: count(true),
+                other: count(false),
+            }
         };
         Summary {
-            name: name.into(),
-            input: input.to_vec(),
-            rows: rows.map(row).collect(),
+            name: self.config.name.clone(),
+            input: self.config.input.clone(),
+            rows: layers.map(row).collect(),
         }
     }
+}
 
+impl Summary {
     /// The number of parameters that training moves.
     pub fn trainable(&self) -> usize {
         self.rows.iter().map(|row| row.trainable).sum()
