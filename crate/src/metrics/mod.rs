@@ -13,6 +13,7 @@
 //! ```
 
 mod classes;
+mod classifier;
 mod copies;
 mod evaluation;
 mod features;
@@ -24,11 +25,12 @@ mod prdc;
 mod report;
 
 pub use classes::{Classes, class_accuracy};
+pub use classifier::JudgeRecipe;
 pub use copies::{Copies, Neighbours};
 pub use evaluation::Evaluation;
 pub use features::Features;
 pub use frechet::Gaussian;
-pub use judge::{Judge, JudgeRecipe};
+pub use judge::Judge;
 pub use kid::{Kid, kid};
 pub use neighbours::{Neighbour, nearest};
 pub use prdc::{Neighbourhoods, Prdc};
