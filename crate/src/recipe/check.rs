@@ -1,6 +1,8 @@
 //! Which recipes make sense.
 
-use super::Recipe;
+use std::fmt;
+
+use super::{AdamSettings, InstanceNoise, Recipe};
 use crate::loss::GanLoss;
 use crate::nn::{Layer, Sequential};
 use crate::{Error, Result};
@@ -93,84 +95,39 @@ impl Recipe {
     }
 
     fn check_numbers(&self) -> Result<()> {
-        let refuse = |name: &str, value: &dyn std::fmt::Display, wanted: &str| {
-            Err(Error::Value(format!(
-                "{name} is {value}, it must be {wanted}"
-            )))
-        };
-        if !(1..=MAX_COUNT).contains(&self.batch_size) {
-            return refuse(
-                "batch_size",
-                &self.batch_size,
-                &format!("from 1 to {MAX_COUNT}"),
-            );
+        let counts = format!("from 1 to {MAX_COUNT}");
+        let updates = format!("{counts}: without updates, a discriminator teaches nothing");
+        for (name, count, wanted) in [
+            ("batch_size", self.batch_size, &counts),
+            ("latent_dim", self.latent_dim, &counts),
+            ("d_steps", self.d_steps, &updates),
+        ] {
+            require((1..=MAX_COUNT).contains(&count), name, count, wanted)?;
         }
-        if !(1..=MAX_COUNT).contains(&self.latent_dim) {
-            return refuse(
-                "latent_dim",
-                &self.latent_dim,
-                &format!("from 1 to {MAX_COUNT}"),
-            );
-        }
-        if !(1..=MAX_COUNT).contains(&self.d_steps) {
-            let wanted =
-                format!("from 1 to {MAX_COUNT}: without updates, a discriminator teaches nothing");
-            return refuse("d_steps", &self.d_steps, &wanted);
-        }
-        if self.total_images < self.images_per_step() {
-            let wanted = format!("at least the {} of one step", self.images_per_step());
-            return refuse("total_images", &self.total_images, &wanted);
-        }
+        let (images, step) = (self.total_images, self.images_per_step());
+        let wanted = format!("at least the {step} of one step");
+        require(images >= step, "total_images", images, &wanted)?;
         for (name, steps) in [
             ("log_every", self.log_every),
             ("grid_every", self.grid_every),
             ("checkpoint_every", self.checkpoint_every),
         ] {
-            if steps == 0 {
-                return refuse(name, &steps, "at least 1 step");
-            }
+            require(steps > 0, name, steps, "at least 1 step")?;
         }
-        if self.keep_checkpoints == 0 {
-            return refuse(
-                "keep_checkpoints",
-                &self.keep_checkpoints,
-                "at least 1: without a checkpoint no run can be resumed",
-            );
+        let kept = self.keep_checkpoints;
+        let wanted = "at least 1: without a checkpoint no run can be resumed";
+        require(kept > 0, "keep_checkpoints", kept, wanted)?;
+        self.g_adam.check("g_adam")?;
+        self.d_adam.check("d_adam")?;
+        if let Some(half_life) = self.ema_half_life {
+            let wanted = "a positive number of images, or null for none";
+            require(positive(half_life), "ema_half_life", half_life, wanted)?;
         }
-        for (name, adam) in [("g_adam", self.g_adam), ("d_adam", self.d_adam)] {
-            let rate = adam.learning_rate;
-            if !(rate > 0. && rate.is_finite()) {
-                return refuse(
-                    &format!("{name}.learning_rate"),
-                    &rate,
-                    "positive and finite",
-                );
-            }
-            for (beta, value) in [("beta1", adam.beta1), ("beta2", adam.beta2)] {
-                if !(0. ..1.).contains(&value) {
-                    return refuse(&format!("{name}.{beta}"), &value, "at least 0 and below 1");
-                }
-            }
-        }
-        if let Some(half_life) = self.ema_half_life.filter(|h| !(*h > 0. && h.is_finite())) {
-            return refuse(
-                "ema_half_life",
-                &half_life,
-                "a positive number of images, or null for none",
-            );
-        }
-        if let Some(noise) = self.instance_noise {
-            if !(noise.std > 0. && noise.std.is_finite()) {
-                let wanted = "positive and finite; instance_noise null is none";
-                return refuse("instance_noise.std", &noise.std, wanted);
-            }
-            if !(noise.fraction > 0. && noise.fraction <= 1.) {
-                return refuse(
-                    "instance_noise.fraction",
-                    &noise.fraction,
-                    "above 0 and at most 1",
-                );
-            }
+        if let Some(InstanceNoise { std, fraction }) = self.instance_noise {
+            let wanted = "positive and finite; instance_noise null is none";
+            require(positive(std), "instance_noise.std", std, wanted)?;
+            let (name, wanted) = ("instance_noise.fraction", "above 0 and at most 1");
+            require(fraction > 0. && fraction <= 1., name, fraction, wanted)?;
         }
         self.schedule.check()
     }
@@ -179,6 +136,32 @@ impl Recipe {
     pub(crate) fn images_per_step(&self) -> u64 {
         self.batch_size as u64 * self.d_steps as u64
     }
+}
+
+impl AdamSettings {
+    fn check(&self, name: &str) -> Result<()> {
+        let (field, rate) = (format!("{name}.learning_rate"), self.learning_rate);
+        require(positive(rate), &field, rate, "positive and finite")?;
+        for (beta, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            let (field, fits) = (format!("{name}.{beta}"), (0. ..1.).contains(&value));
+            require(fits, &field, value, "at least 0 and below 1")?;
+        }
+        Ok(())
+    }
+}
+
+fn positive(value: f64) -> bool {
+    value > 0. && value.is_finite()
+}
+
+/// Refuses a value that does not fit, in the words of what is wanted.
+fn require(fits: bool, name: &str, value: impl fmt::Display, wanted: &str) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Value(format!(
+        "{name} is {value}, it must be {wanted}"
+    )))
 }
 
 fn output(network: &Sequential) -> Result<Vec<usize>> {
