@@ -95,7 +95,7 @@ fn module(layer: Layer, inputs: usize, vars: VarBuilder) -> Result<Module> {
             Module::Up(up(inputs, channels, kernel, config, vars)?)
         }
         Layer::BatchNorm(BatchNorm { momentum, epsilon }) => {
-            // candle-nn's momentum is the share of the new.
+            // candle-nn's momentum is the fraction of the new.
             let momentum = 1. - momentum;
             let config = nn::BatchNormConfig {
                 eps: epsilon,

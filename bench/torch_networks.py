@@ -23,7 +23,7 @@ def module(layer: tuple, shape: tuple) -> nn.Module:
             more = stride + 2 * around - kernel
             return nn.ConvTranspose2d(shape[0], channels, kernel, stride, around, more, bias=bias)
         case ("norm", kept):
-            # PyTorch's momentum is the share of the new.
+            # PyTorch's momentum is the fraction of the new.
             norm = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
             return norm(shape[0], momentum=1 - kept)
         case ("leaky", slope):

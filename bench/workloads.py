@@ -2,7 +2,7 @@
 driver counts their multiply-adds. `workloads.rs` builds the same in Rust.
 
 A layer is a tuple: ("dense", units, bias), ("conv", channels, kernel, stride, bias), ("up", channels, kernel, stride,
-bias) for a transposed convolution, ("norm", share of the old running statistics that is kept), ("leaky", slope),
+bias) for a transposed convolution, ("norm", fraction of the old running statistics that is kept), ("leaky", slope),
 ("tanh",), ("dropout", rate), ("shape", dimensions). Convolutions are padded so that the stride alone decides the size.
 A layer in front of a batch normalisation has no bias where the original has none, or where it would be subtracted.
 """

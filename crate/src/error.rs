@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What can go wrong, and what to do about it.
 ///
 /// Its `Debug` is its `Display`: evcxr prints the `Debug` of a failed `?`, and a reader of a notebook wants
-/// the sentence. The message holds that of the cause, so `source()` begins behind it.
+/// the sentence. The message includes that of its cause, so `source()` is the cause behind it.
 #[non_exhaustive]
 pub enum Error {
     /// A file that cannot be read or written; fix the path, the permissions or the disk.

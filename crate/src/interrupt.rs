@@ -19,7 +19,7 @@ use crate::{Error, Result};
 const FLAG: &str = "DIGIT_GAN_INTERRUPT";
 /// The file is looked for no more often than this: a check in between repeats the answer.
 const INTERVAL: Duration = Duration::from_millis(5);
-/// The kernel is told this often that the code that runs can be stopped.
+/// How often the kernel is notified that the running code can be stopped.
 const NOTICE: Duration = Duration::from_secs(1);
 
 /// Returns an error if the user has asked the running cell to stop. For loops of your own: call it once a step.

@@ -10,12 +10,12 @@ use crate::interrupt;
 
 /// Frames follow each other no faster than this.
 const FRAMES: Duration = Duration::from_millis(250);
-/// Making and sending frames takes at most this part of the time.
+/// Making and sending frames takes at most this fraction of the time.
 const BUDGET: f64 = 0.015;
-/// Lines of text follow each other no faster than this,
+/// Lines of text follow each other no faster than this.
 const LINES: Duration = Duration::from_secs(5);
-/// and no faster than this part of the time since the first: a long run prints fewer lines an hour.
-const LINES_PART: f64 = 0.05;
+/// Nor do they follow faster than this fraction of the time since the first: a long run prints fewer lines an hour.
+const LINES_FRACTION: f64 = 0.05;
 
 /// One display of a cell, replaced in place as often as it is shown to.
 ///
@@ -153,12 +153,12 @@ impl Pace {
 
     /// Counts a frame that took so long to make and to show.
     fn count(&mut self, cost: Duration, ended: Instant) {
-        // The mean forgets soon what the first frame took, which warms everything up.
+        // The first frame warms everything up: what it took soon counts little in this mean.
         let cost = self.cost.map_or(cost, |mean| (mean + cost) / 2);
         self.cost = Some(cost);
         let interval = match self.frames {
             true => FRAMES,
-            false => LINES.max((ended - self.started).mul_f64(LINES_PART)),
+            false => LINES.max((ended - self.started).mul_f64(LINES_FRACTION)),
         };
         self.due = ended + interval.max(cost.div_f64(BUDGET));
     }

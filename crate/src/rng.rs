@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_goes_on_from_wherever_it_was_left() {
+    fn a_stream_continues_from_any_position() {
         let rng = Rng::seed(9);
         // Past several blocks of 64 words, ending anywhere in them, with draws of all kinds.
         for n in 0..150 {

@@ -111,7 +111,7 @@ fn a_run_can_be_watched_paused_changed_and_stopped() -> Result<()> {
 }
 
 #[test]
-fn a_watched_run_is_the_run_that_nobody_watched() -> Result<()> {
+fn a_watched_run_equals_an_unwatched_one() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let recipe = Recipe {
         total_images: 60 * 8,
@@ -191,7 +191,7 @@ fn a_finished_training_still_answers() -> Result<()> {
 }
 
 #[test]
-fn what_ends_a_training_is_told_to_whoever_asks() -> Result<()> {
+fn the_error_that_ends_a_training_reaches_every_caller() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut trainer = Trainer::new(long(Recipe::dense()), &digits(), &run)?;

@@ -391,7 +391,7 @@ fn builtin_digits_are_balanced_shuffled_and_centred() {
     }
 }
 
-/// The share of `unknown` whose nearest neighbour among `known` has their label.
+/// The fraction of `unknown` whose nearest neighbour among `known` has their label.
 fn nearest_neighbour_accuracy(known: &Digits, unknown: &Digits, count: usize) -> f32 {
     let distance = |a: &[u8], b: &[u8]| -> u32 {
         a.iter()

@@ -84,7 +84,7 @@ fn environment_variables_are_read_or_explained() {
 }
 
 #[test]
-fn setup_tells_a_slow_kernel_how_to_mend() {
+fn setup_tells_a_slow_kernel_how_to_fix_it() {
     let slow = Setup {
         threads: 1,
         optimised: false,

@@ -1,4 +1,4 @@
-//! What a run's folder withstands: unreadable statistics, the user's own files, two writers, poor file systems.
+//! What a run's folder withstands: unreadable statistics, the user's own files, two writers, file systems without locks.
 
 use std::fs;
 use std::process::Command;
@@ -126,7 +126,7 @@ int fsync(int fd) {
 "#;
 
 #[test]
-fn a_poor_file_system_is_good_enough() {
+fn a_file_system_without_locks_and_folder_sync_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let (source, library) = (folder.path().join("shim.c"), folder.path().join("shim.so"));
     fs::write(&source, SHIM).unwrap();
@@ -138,7 +138,10 @@ fn a_poor_file_system_is_good_enough() {
         println!("skipped: needs Linux and a C compiler");
         return;
     }
-    let mut command = process::command_in(on_a_poor_file_system, folder.path());
+    let mut command = process::command_in(
+        on_a_file_system_without_locks_and_folder_sync,
+        folder.path(),
+    );
     command.env("LD_PRELOAD", library);
     let text = process::printed(command);
     assert!(
@@ -149,7 +152,7 @@ fn a_poor_file_system_is_good_enough() {
 
 #[test]
 #[ignore = "the process of the test above"]
-fn on_a_poor_file_system() {
+fn on_a_file_system_without_locks_and_folder_sync() {
     let folder = process::folder();
     let file = folder.join("file");
     write_atomically(&file, |file| file.write_all(b"whole")).unwrap();
@@ -160,7 +163,7 @@ fn on_a_poor_file_system() {
 }
 
 #[test]
-fn two_who_wait_for_a_step_both_hear_of_it() -> Result<()> {
+fn two_concurrent_calls_of_pause_at_both_get_their_answer() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let recipe = Recipe {
         total_images: 80_000_000,

@@ -68,7 +68,7 @@ fn distance(samples: &Tensor) -> Result<f64> {
 }
 
 #[test]
-fn a_judged_run_is_the_run_that_nobody_judged() -> Result<()> {
+fn a_judged_run_equals_an_unjudged_one() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     for recipe in [Recipe::dense(), Recipe::dcgan().conditional()].map(small) {
         let runs = ["judged", "alone"].map(|kind| folder.path().join(&recipe.name).join(kind));
@@ -285,7 +285,7 @@ fn a_judged_run_resumes_bit_for_bit_wherever_it_was_stopped() -> Result<()> {
 }
 
 #[test]
-fn a_run_goes_on_from_its_best_checkpoint_as_from_any_other() -> Result<()> {
+fn a_run_resumes_from_its_best_checkpoint_as_from_any_other() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let step = spoilt(&run)?.best().unwrap().step;
@@ -397,7 +397,7 @@ fn another_judge_judges_the_best_anew() -> Result<()> {
 }
 
 #[test]
-fn runs_of_before_still_read() -> Result<()> {
+fn statistics_without_judgements_are_still_read() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     // An unjudged run writes neither new figures nor new entries.
     let mut trainer = Trainer::new(small(Recipe::dense()), &digits(), folder.path())?;
@@ -510,7 +510,7 @@ fn runs_are_compared_by_it_in_the_second_panel() -> Result<()> {
 }
 
 #[test]
-fn whoever_watches_is_told_the_last_and_the_best() -> Result<()> {
+fn a_status_has_the_last_and_the_best_judgement() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let training = judged(Trainer::new(small(Recipe::dense()), &digits(), &run)?)?.in_background();

@@ -334,7 +334,7 @@ fn trains() {
 }
 
 #[test]
-fn a_stopped_run_goes_on_as_if_it_had_not_been_stopped() {
+fn a_stopped_run_resumes_as_if_it_had_not_been_stopped() {
     let (_folder, command) = stoppable(stops_a_run);
     let printed = process::printed(command);
     let messages = messages(&printed);
@@ -358,7 +358,7 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been_stopped() {
 }
 
 #[test]
-#[ignore = "run by a_stopped_run_goes_on_as_if_it_had_not_been_stopped"]
+#[ignore = "run by a_stopped_run_resumes_as_if_it_had_not_been_stopped"]
 fn stops_a_run() {
     let digits = digits();
     let start = |name: &str| {

@@ -767,7 +767,7 @@ fn damaged_files_are_named() -> Result<()> {
 }
 
 #[test]
-fn training_goes_on_where_it_stopped() -> Result<()> {
+fn training_resumes_where_it_stopped() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let (weights, moments) = (
         folder.path().join("w.safetensors"),

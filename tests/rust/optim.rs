@@ -143,7 +143,7 @@ fn the_average_and_the_network_leave_each_other_alone() -> Result<()> {
 }
 
 #[test]
-fn an_average_goes_on_where_it_stopped() -> Result<()> {
+fn an_average_resumes_where_it_stopped() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("average.safetensors");
     let rng = Rng::seed(1);

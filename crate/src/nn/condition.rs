@@ -1,4 +1,4 @@
-//! Class-conditional networks: a generator that is told a class, a discriminator that is asked about one.
+//! Class-conditional networks: a generator that is given a class, a discriminator that judges an image as one of a class.
 //!
 //! Both stay [`Sequential`](super::Sequential): the class enters in front of the one and behind the other.
 

@@ -1,9 +1,9 @@
-//! Memory that is used again: large vectors fresh from the system cost a page fault for every 4 KiB.
+//! Reused memory: large vectors fresh from the system cost a page fault for every 4 KiB.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Vectors that wait to be used again. A clone is a handle on the same ones.
+/// Vectors that wait to be reused. A clone is a handle on the same ones.
 ///
 /// Together with those in use they have at most twice as many values as were lately in use at once, so that the pool
 /// shrinks when batches do.

@@ -1,4 +1,4 @@
-//! Passes over memory that need no arithmetic to speak of, and how they become vector code.
+//! Elementwise passes, which cost what reading and writing memory costs, and how they become vector code.
 
 use rayon::prelude::*;
 

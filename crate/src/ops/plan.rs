@@ -1,4 +1,4 @@
-//! A network as one operation: all layers forward, all layers backward, in buffers that are used again.
+//! A network as one operation: all layers forward, all layers backward, in buffers that are reused.
 //!
 //! Inside, the batch lies innermost: values are (pixel, channel, batch) for images and (feature, batch) otherwise,
 //! so that each row is a run of one channel and products need no copies. Activations are part of the step

@@ -35,7 +35,7 @@ pub(super) struct Checkpoint {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Best {
     pub judgement: Judgement,
-    /// Tells judgements that compare from those of another judge or with other digits.
+    /// The same for judgements that can be compared: by one judge, with the same digits.
     #[serde(alias = "jury")]
     pub judge: u32,
 }

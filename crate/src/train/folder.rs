@@ -14,7 +14,7 @@ const RECIPE: &str = "recipe.json";
 const GRIDS: &str = "grids";
 const LOCK: &str = "lock";
 
-/// An open run. While it lives, nobody else opens the folder: the system lifts the lock of a program that was killed.
+/// An open run. While it lives, no other program opens the folder: the system lifts the lock of one that was killed.
 pub(super) struct Folder {
     path: PathBuf,
     pub stats: StatsFile,
@@ -43,7 +43,7 @@ impl Folder {
             )));
         }
         let folder = Folder::lock(path)?;
-        // The recipe comes first: from here on the folder holds a run, wherever its making is interrupted.
+        // The recipe comes first: from here on the folder holds a run, even if making the rest is interrupted.
         recipe.save(path.join(RECIPE))?;
         make(&path.join(GRIDS))?;
         make(folder.checkpoints.folder())?;

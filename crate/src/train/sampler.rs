@@ -97,7 +97,8 @@ impl Sampler {
         &self.recipe
     }
 
-    /// `n` samples (n, 1, 28, 28), their classes in turn where there are any, of noise from `rng`.
+    /// `n` samples (n, channels, height, width), of noise from `rng`. A class-conditional generator draws all classes in a
+    /// cycle: 0, 1, 2, and so on.
     pub fn samples(&self, n: usize, rng: &Rng) -> Result<Tensor> {
         let labels = self.labels(n).unwrap_or_else(|| vec![0; n]);
         self.draw(&labels, rng)
@@ -105,11 +106,11 @@ impl Sampler {
 
     /// The classes that [`Sampler::samples`] asks for; none if the recipe has none.
     pub fn labels(&self, n: usize) -> Option<Vec<u32>> {
-        let in_turn = |classes| (0..n).map(|i| (i % classes) as u32).collect();
-        self.recipe.classes.map(in_turn)
+        let cycle = |classes| (0..n).map(|i| (i % classes) as u32).collect();
+        self.recipe.classes.map(cycle)
     }
 
-    /// A sample (n, 1, 28, 28) for each of these digits. Errors if the recipe is not class-conditional.
+    /// A sample of each of these digits: (n, channels, height, width). Errors if the recipe is not class-conditional.
     pub fn samples_of(&self, digits: &[u32], rng: &Rng) -> Result<Tensor> {
         if self.recipe.classes.is_none() {
             return Err(Error::Value(format!(

@@ -118,7 +118,7 @@ evcxr_display!(Status);
 
 impl Live {
     /// Shows the status of a run in the notebooks' kernel, if a frame is due; for a loop of your own around
-    /// [`Trainer::advance`]. The last step is always shown. Elsewhere the trainer's lines of progress tell.
+    /// [`Trainer::advance`]. The last step is always shown. Elsewhere the trainer prints lines of progress.
     ///
     /// # Errors
     /// Those of [`Trainer::status`], and [`Error::Interrupted`](crate::Error::Interrupted) when the user has stopped the

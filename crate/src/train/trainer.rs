@@ -17,7 +17,7 @@ use crate::record::{Judgement, StepStats};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// A GAN in training: a [`Recipe`] that is carried out in a folder.
+/// A GAN in training: carries out a [`Recipe`] in a folder.
 ///
 /// Prints a line of progress every [`log_every`](Recipe::log_every) steps, warnings and notices to stdout, unless
 /// [`Trainer::on_message`] sends them elsewhere.
@@ -186,7 +186,7 @@ impl Trainer {
     ///
     /// The samples are those of [`Trainer::samples`] from `Rng::seed(0)`: [`Evaluation`](crate::metrics::Evaluation)
     /// measures the same distance of them. Training is unaffected, and the time is counted in no figure. A resumed run
-    /// is judged only if it is told so again.
+    /// is judged only if this is called again.
     ///
     /// What is chosen by these figures fits `reference`: give it digits that were [held out](Digits::hold_out) of
     /// training, so that the test digits stay unseen until [`Evaluation`](crate::metrics::Evaluation) reports on them.

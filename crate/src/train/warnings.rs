@@ -1,4 +1,4 @@
-//! Signs of a training that leads nowhere, while it still looks busy.
+//! Signs of a training that makes no progress, although its losses may look normal.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -90,29 +90,29 @@ mod tests {
         (Rng::seed(1).normal((16, 1, 28, 28)).unwrap() * std).unwrap()
     }
 
-    /// The ticks, of 200 steps each, at which there was a warning, and what it said.
-    fn told(
-        watch: &mut Warnings,
-        ticks: usize,
+    /// The lines of statistics, 200 steps apart, at which there was a warning, and its text.
+    fn given(
+        warnings: &mut Warnings,
+        lines: usize,
         fake: f64,
         right: Option<f64>,
     ) -> Vec<(usize, String)> {
         let (real, fake) = (images(0.6), images(fake));
-        let look = |tick| {
-            let warnings = watch.look(200, &real, &fake, right).unwrap();
-            warnings.into_iter().map(move |warning| (tick, warning))
+        let look = |line| {
+            let texts = warnings.look(200, &real, &fake, right).unwrap();
+            texts.into_iter().map(move |text| (line, text))
         };
-        (1..=ticks).flat_map(look).collect()
+        (1..=lines).flat_map(look).collect()
     }
 
     #[test]
     fn samples_that_hardly_differ_are_noticed_once_after_a_while() {
-        let mut watch = Warnings::default();
-        let told = told(&mut watch, 30, 0.06, Some(0.8));
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].0, 5);
+        let mut warnings = Warnings::default();
+        let given = given(&mut warnings, 30, 0.06, Some(0.8));
+        assert_eq!(given.len(), 1);
+        assert_eq!(given[0].0, 5);
         assert!(
-            told[0]
+            given[0]
                 .1
                 .starts_with("the generator's samples hardly differ (their variance is 1.0%")
         );
@@ -120,23 +120,23 @@ mod tests {
 
     #[test]
     fn a_discriminator_that_is_always_right_is_noticed_once_after_a_while() {
-        let mut watch = Warnings::default();
-        let told = told(&mut watch, 30, 0.5, Some(1.));
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].0, 5);
-        assert!(told[0].1.starts_with("the discriminator is always right"));
+        let mut warnings = Warnings::default();
+        let given = given(&mut warnings, 30, 0.5, Some(1.));
+        assert_eq!(given.len(), 1);
+        assert_eq!(given[0].0, 5);
+        assert!(given[0].1.starts_with("the discriminator is always right"));
     }
 
     #[test]
     fn a_healthy_training_and_a_bad_start_are_left_alone() {
-        let mut watch = Warnings::default();
-        assert_eq!(told(&mut watch, 4, 0.01, Some(1.)), []);
-        assert_eq!(told(&mut watch, 1, 0.5, Some(0.97)), []);
+        let mut warnings = Warnings::default();
+        assert_eq!(given(&mut warnings, 4, 0.01, Some(1.)), []);
+        assert_eq!(given(&mut warnings, 1, 0.5, Some(0.97)), []);
         assert_eq!(
-            told(&mut watch, 4, 0.01, Some(1.)),
+            given(&mut warnings, 4, 0.01, Some(1.)),
             [],
             "it begins to count anew"
         );
-        assert_eq!(told(&mut watch, 30, 0.5, None), []);
+        assert_eq!(given(&mut warnings, 30, 0.5, None), []);
     }
 }
