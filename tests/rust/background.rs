@@ -55,7 +55,7 @@ fn a_run_pauses_where_it_is_told_to() -> Result<()> {
     training.pause_at(3)?;
     assert_eq!(training.status()?.steps(), 12, "it is past");
     training.pause_at(1000)?; // the recipe ends before
-    assert!(training.status()?.finished());
+    assert!(training.status()?.is_finished());
     let mut straight = run("straight")?;
     straight.run()?;
     assert_eq!(weights(&training.stop()?), weights(&straight));
@@ -124,11 +124,11 @@ fn a_watched_run_equals_an_unwatched_one() -> Result<()> {
     training.pause()?;
     training.status()?;
     let trainer = training.stop()?; // stops a paused one, too
-    assert!(!trainer.finished());
+    assert!(!trainer.is_finished());
     let training = trainer.in_background();
     training.pause()?;
     let watched = training.wait()?; // resumes a paused one
-    assert!(watched.finished());
+    assert!(watched.is_finished());
     assert_eq!(weights(&watched), weights(&alone));
     assert_eq!(
         watched.samples(4, &Rng::seed(1))?.values(),
@@ -178,7 +178,7 @@ fn a_finished_training_still_answers() -> Result<()> {
     until(|| !training.is_running());
     let status = training.status()?;
     assert!(
-        status.finished()
+        status.is_finished()
             && status
                 .to_string()
                 .contains("dense: finished, step 22, 176 of 176 images (100%)")
@@ -186,7 +186,7 @@ fn a_finished_training_still_answers() -> Result<()> {
     training.pause()?;
     training.resume()?;
     training.set_learning_rate(1e-4, 1e-4)?;
-    assert!(training.wait()?.finished());
+    assert!(training.wait()?.is_finished());
     Ok(())
 }
 

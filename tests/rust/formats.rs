@@ -79,7 +79,7 @@ fn a_run_of_version_1_resumes_as_if_it_had_never_stopped() -> Result<()> {
     drop(trainer);
     let checkpoint = run.join("checkpoints/step-00000012.safetensors");
     assert!(String::from_utf8_lossy(&fs::read(checkpoint).unwrap()).contains("digit_gan.format"));
-    assert!(Trainer::resume_with(&recipe, &digits(), run)?.finished());
+    assert!(Trainer::resume_with(&recipe, &digits(), run)?.is_finished());
     Ok(())
 }
 

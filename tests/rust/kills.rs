@@ -38,7 +38,7 @@ fn victim() {
     let trainer = Trainer::open(recipe(), &digits(), process::folder()).unwrap();
     let mut trainer = judged(trainer).unwrap();
     println!("\nopen {}", trainer.steps());
-    while !trainer.finished() {
+    while !trainer.is_finished() {
         println!("\nstep {}", trainer.advance().unwrap().step);
     }
     println!("\nend");
@@ -125,7 +125,7 @@ fn a_run_killed_many_times_ends_as_if_it_had_not_been() -> Result<()> {
     );
 
     let survivor = Trainer::resume(&killed, &digits())?;
-    assert!(survivor.finished());
+    assert!(survivor.is_finished());
     for (a, b) in [
         (expected.generator(), survivor.generator()),
         (expected.trained_generator(), survivor.trained_generator()),
@@ -240,7 +240,7 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() -> Result<()> {
         }
         trainer.run()?;
         drop(trainer);
-        assert!(Trainer::resume(run, &digits())?.finished());
+        assert!(Trainer::resume(run, &digits())?.is_finished());
         assert!(!first.exists(), "old ones go, as without damage");
     }
     Ok(())

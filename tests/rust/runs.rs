@@ -135,7 +135,7 @@ fn resume_and_finish() {
     let mut runs: Vec<_> = fs::read_dir(process::folder()).unwrap().collect();
     for run in runs.drain(..) {
         let mut trainer = Trainer::resume(run.unwrap().path(), &digits()).unwrap();
-        assert!(trainer.steps() > 0 && !trainer.finished());
+        assert!(trainer.steps() > 0 && !trainer.is_finished());
         trainer.run().unwrap();
     }
 }
@@ -200,7 +200,7 @@ fn a_run_keeps_what_one_wants_to_see_later() -> Result<()> {
     };
     let mut trainer = Trainer::new(recipe.clone(), &digits(), &run)?;
     trainer.run()?;
-    assert!(trainer.finished() && trainer.steps() == 22 && trainer.images() == 22 * 8);
+    assert!(trainer.is_finished() && trainer.steps() == 22 && trainer.images() == 22 * 8);
     let names = |part: &str| {
         let entries = fs::read_dir(run.join(part)).unwrap();
         let mut names: Vec<_> = entries
@@ -512,7 +512,7 @@ fn images_of_another_size_are_trained_on_by_a_recipe_of_that_size() -> Result<()
     let run = folder.path().join("run");
     Trainer::new(recipe, &images, &run)?.run()?;
     let trainer = Trainer::resume(&run, &images)?;
-    assert!(trainer.finished());
+    assert!(trainer.is_finished());
     let samples = trainer.samples_of(&[2, 0], &Rng::seed(1))?;
     assert_eq!(samples.dims(), [2, 1, 6, 4]);
     let none = trainer.samples(0, &Rng::seed(1))?;

@@ -18,7 +18,7 @@ impl Trainer {
     }
 
     fn write_what_is_due(&mut self, stats: StepStats) -> Result<()> {
-        let finished = self.finished();
+        let finished = self.is_finished();
         let due = |every: u64| stats.step.is_multiple_of(every) || finished;
         let (line, grid) = (due(self.recipe.log_every), due(self.recipe.grid_every));
         if line || grid {
@@ -43,7 +43,7 @@ impl Trainer {
     /// As [`Trainer::advance`].
     pub fn run(&mut self) -> Result<()> {
         let mut live = Live::new();
-        while !self.finished() {
+        while !self.is_finished() {
             self.advance()?;
             live.run(self)?;
         }
@@ -98,7 +98,7 @@ impl Trainer {
             return Ok(None);
         };
         let now = self.images();
-        let due = judging.is_due(now - self.state.window.images, now) || self.finished();
+        let due = judging.is_due(now - self.state.window.images, now) || self.is_finished();
         due.then(|| judging.judge(&self.sampler(), self.state.step, now))
             .transpose()
     }

@@ -60,14 +60,14 @@ impl Status {
     }
 
     /// Whether the recipe's images have been seen.
-    pub fn finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.progress.fraction >= 1.
     }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let state = match (self.finished(), self.paused) {
+        let state = match (self.is_finished(), self.paused) {
             (true, _) => "finished",
             (_, true) => "paused",
             _ => "training",
@@ -87,7 +87,7 @@ impl fmt::Display for Status {
         }
         let (speed, elapsed) = (progress.images_per_second, clock(progress.elapsed));
         write!(f, "\n{speed:.0} images/s, {elapsed} elapsed")?;
-        if let (Some(left), false) = (progress.left(), self.finished()) {
+        if let (Some(left), false) = (progress.left(), self.is_finished()) {
             write!(f, ", {} left", clock(left))?;
         }
         if let Some(last) = &self.judged {
@@ -124,7 +124,7 @@ impl Live {
     /// Those of [`Trainer::status`], and [`Error::Interrupted`](crate::Error::Interrupted) when the user has stopped the
     /// cell.
     pub fn run(&mut self, trainer: &Trainer) -> Result<()> {
-        match (Live::is_possible(), trainer.finished()) {
+        match (Live::is_possible(), trainer.is_finished()) {
             (false, _) => interrupt::check(),
             (true, false) => self.update(|| trainer.status()),
             (true, true) => {

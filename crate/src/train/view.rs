@@ -16,7 +16,7 @@ use crate::rng::Rng;
 
 impl Trainer {
     /// Whether the recipe's images have been seen.
-    pub fn finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.images() >= self.recipe.total_images
     }
 

@@ -95,7 +95,7 @@ fn serve(
 ) -> Result<()> {
     let mut paused = false;
     let mut arrivals: Vec<(u64, Sender<()>)> = Vec::new();
-    while !trainer.finished() {
+    while !trainer.is_finished() {
         for (_, answer) in arrivals.extract_if(.., |(step, _)| trainer.steps() >= *step) {
             paused = true;
             let _ = answer.send(());
