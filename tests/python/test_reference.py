@@ -10,9 +10,11 @@ import pytest
 from rust_kernel import ROOT
 
 NEEDS = {
+    "game": ["numpy", "torch"],
     "latent": ["numpy", "scipy"],
     "literals": ["torch"],
     "metrics": ["numpy", "scipy", "sklearn"],
+    "optim": ["torch"],
     "penalties": ["torch"],
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-SHARES = [0.4224336, 0.6657171, 0.9250802]  # what Rng::seed(3) draws for the points between real and fake
+FRACTIONS = [0.4224336, 0.6657171, 0.9250802]  # what Rng::seed(3) draws for the points between real and fake
 LABELS = [2, 0, 1]
 
 
@@ -57,8 +57,8 @@ def main() -> None:
             values = wave(tuple(parameter.shape[::-1]) if transposed else tuple(parameter.shape), place, 0.5)
             parameter.data = values.T if transposed else values
         real, fake = wave((3, *shape), 10), wave((3, *shape), 20)
-        shares = torch.tensor(SHARES).reshape(3, *[1] * len(shape))
-        points = fake + (real - fake) * shares
+        fractions = torch.tensor(FRACTIONS).reshape(3, *[1] * len(shape))
+        points = fake + (real - fake) * fractions
         for name, penalty in {
             "WGAN_GP": 10 * (squares(network, points).sqrt() - 1).square().mean(),
             "R1": 0.7 / 2 * squares(network, real).mean(),

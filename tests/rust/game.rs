@@ -3,7 +3,7 @@
 use crate::helpers::values::message;
 use digit_gan::Result;
 use digit_gan::candle::{DType, Device, Tensor, Var};
-use digit_gan::loss::GanLoss;
+use digit_gan::loss::{GanLoss, bce};
 use digit_gan::nn::{Sequential, class_logit, with_class};
 use digit_gan::optim::Adam;
 use digit_gan::penalty::instance_noise;
@@ -50,33 +50,48 @@ fn close(ours: &[f32], expected: &[f32]) -> bool {
 /// generated batch, and of the latter for those on the generated batch.
 type Literals = (GanLoss, f64, f32, f32, [[f32; 4]; 3]);
 
-// import torch
-// from torch.nn.functional import relu, softplus
-// r, f = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([0, 3, -2.5, 200], [0, -1, 4, -300])]
-// half = lambda x, t: (x - t).square().mean() / 2
-// ce = lambda x, t: (softplus(x) - t * x).mean()
-// for d, g in [
-//     (ce(r, 0.9) + ce(f, 0), ce(f, 1)), (ce(r, 1) + ce(f, 0), -ce(f, 0)),
-//     (half(r, 0.9) + half(f, 0), half(f, 1)), (relu(1 - r).mean() + relu(1 + f).mean(), -f.mean()),
-//     (f.mean() - r.mean(), -f.mean()), (softplus(f - r).mean(), softplus(r.detach() - f).mean()),
-// ]:
-//     print(d.item(), g.item(), *torch.autograd.grad(d, [r, f], retain_graph=True), *torch.autograd.grad(g, [f]))
+// Printed by tests/reference/game.py: PyTorch 2.15.0, f64
 #[rustfmt::skip]
 const LITERALS: [Literals; 6] = [
-    (GanLoss::NonSaturating, 0.9, 7.098_796, 75.506_14, [
-        [-0.1, 0.0131435, -0.2060355, 0.025], [0.125, 0.0672354, 0.2455034, 0.], [-0.125, -0.1827646, -0.0044966, -0.25],
+    (GanLoss::NonSaturating, 0.9, 7.098796, 75.50614, [
+        [-0.1, 0.013143532, -0.20603545, 0.025],
+        [0.125, 0.06723536, 0.24550344, 0.0],
+        [-0.125, -0.18276465, -0.0044965525, -0.25],
     ]),
-    (GanLoss::Minimax, 1., 2.086_295_8, -1.256_139_7, [
-        [-0.125, -0.0118565, -0.2310355, 0.], [0.125, 0.0672354, 0.2455034, 0.], [-0.125, -0.0672354, -0.2455034, 0.],
+    (GanLoss::Minimax, 1.0, 2.0862958, -1.2561398, [
+        [-0.125, -0.011856468, -0.23103546, 0.0],
+        [0.125, 0.06723536, 0.24550344, 0.0],
+        [-0.125, -0.06723536, -0.24550344, 0.0],
     ]),
-    (GanLoss::LeastSquares, 0.9, 16_209.324, 11_326.875, [
-        [-0.225, 0.525, -0.85, 49.775], [0., -0.25, 1., -75.], [-0.25, -0.5, 0.75, -75.25],
+    (GanLoss::LeastSquares, 0.9, 16209.324, 11326.875, [
+        [-0.225, 0.525, -0.85, 49.775],
+        [0.0, -0.25, 1.0, -75.0],
+        [-0.25, -0.5, 0.75, -75.25],
     ]),
-    (GanLoss::Hinge, 1., 2.625, 74.25, [[-0.25, 0., -0.25, 0.], [0.25, 0., 0.25, 0.], [-0.25; 4]]),
-    (GanLoss::Wasserstein, 1., -124.375, 74.25, [[-0.25; 4], [0.25; 4], [-0.25; 4]]),
-    (GanLoss::Relativistic, 1., 1.803_199_9, 126.178_2, [
-        [-0.125, -0.0044966, -0.2496247, 0.], [0.125, 0.0044966, 0.2496247, 0.], [-0.125, -0.2455034, -0.0003753, -0.25],
+    (GanLoss::Hinge, 1.0, 2.625, 74.25, [
+        [-0.25, 0.0, -0.25, 0.0],
+        [0.25, 0.0, 0.25, 0.0],
+        [-0.25, -0.25, -0.25, -0.25],
     ]),
+    (GanLoss::Wasserstein, 1.0, -124.375, 74.25, [
+        [-0.25, -0.25, -0.25, -0.25],
+        [0.25, 0.25, 0.25, 0.25],
+        [-0.25, -0.25, -0.25, -0.25],
+    ]),
+    (GanLoss::Relativistic, 1.0, 1.8031999, 126.1782, [
+        [-0.125, -0.0044965525, -0.2496247, 0.0],
+        [0.125, 0.0044965525, 0.2496247, 0.0],
+        [-0.125, -0.24550344, -0.00037529555, -0.25],
+    ]),
+];
+
+/// A logit, its target, and their cross-entropy.
+#[allow(clippy::approx_constant)] // ln 2
+const CROSS_ENTROPY: [(f32, f64, f32); 4] = [
+    (0.0, 1.0, 0.6931472),
+    (3.0, 1.0, 0.048587352),
+    (-3.0, 1.0, 3.0485873),
+    (2.5, 0.9, 0.32888973),
 ];
 
 #[test]
@@ -108,6 +123,33 @@ fn losses_agree_with_pytorch() -> Result<()> {
             gradients[1]
         );
     }
+    Ok(())
+}
+
+#[test]
+fn cross_entropy_is_stable_and_right() -> Result<()> {
+    for (x, target, expected) in CROSS_ENTROPY {
+        let loss = bce(&Tensor::new(&[x], &Device::Cpu)?, target)?.to_scalar::<f32>()?;
+        assert!((loss - expected).abs() < 1e-6, "{x} {target}: {loss}");
+    }
+    for (x, target, expected) in [
+        (0f32, 1., -0.5),
+        (0., 0., 0.5),
+        (1000., 0., 1.),
+        (-1000., 1., -1.),
+        (1000., 1., 0.),
+    ] {
+        let logits = Var::new(&[x], &Device::Cpu)?;
+        let loss = bce(&logits, target)?;
+        assert!(loss.to_scalar::<f32>()?.is_finite());
+        let grad = loss.backward()?.get(&logits).unwrap().to_vec1::<f32>()?[0];
+        assert!((grad - expected).abs() < 1e-6, "{x} {target}: {grad}");
+    }
+    let nan = bce(&Tensor::new(&[f32::NAN, 0.], &Device::Cpu)?, 1.)?;
+    assert!(nan.to_scalar::<f32>()?.is_nan(), "a NaN must not be hidden");
+    assert!(
+        message(bce(&Tensor::new(&[0f32], &Device::Cpu)?, 1.5)).contains("from 0 to 1, not 1.5")
+    );
     Ok(())
 }
 

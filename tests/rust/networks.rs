@@ -24,7 +24,6 @@ fn distance(a: &Tensor, b: &Tensor) -> f32 {
     differences.fold(0., f32::max) / scale
 }
 
-/// The message of the error that something must end in.
 /// The gradients of sum(y * weights).
 fn backward(y: &Tensor, weights: &Tensor) -> GradStore {
     let loss = (y * weights).unwrap().sum_all().unwrap();
@@ -148,7 +147,7 @@ fn batch_norm_agrees_with_its_formula_and_with_candle_nn() -> Result<()> {
     ] {
         check_layer(layer.clone(), batch, |x, p| normalised(x, &p[0], &p[1]));
     }
-    // Running statistics and evaluation: candle-nn keeps a share of 1 - momentum, as PyTorch does.
+    // Running statistics and evaluation: candle-nn keeps a fraction of 1 - momentum, as PyTorch does.
     let rng = Rng::seed(3);
     let network = Sequential::new("bn", [6, 4, 4])
         .batch_norm(0.8)
@@ -479,40 +478,6 @@ fn a_frozen_network_passes_gradients_and_keeps_everything_else() -> Result<()> {
         values(&discriminator.forward(&probe)?),
         before,
         "training moves them"
-    );
-    Ok(())
-}
-
-#[test]
-fn cross_entropy_is_stable_and_right() -> Result<()> {
-    // python3 -c "from math import *; print([log1p(exp(-abs(x))) + max(x, 0) - x*t for x, t in [(0,1),(3,1),(-3,1),(2.5,.9)]])"
-    let cases = [
-        (0f32, 1., std::f32::consts::LN_2),
-        (3., 1., 0.04858735),
-        (-3., 1., 3.0485873),
-        (2.5, 0.9, 0.32888973),
-    ];
-    for (x, target, expected) in cases {
-        let loss = bce(&Tensor::new(&[x], &Device::Cpu)?, target)?.to_scalar::<f32>()?;
-        assert!((loss - expected).abs() < 1e-6, "{x} {target}: {loss}");
-    }
-    for (x, target, expected) in [
-        (0f32, 1., -0.5),
-        (0., 0., 0.5),
-        (1000., 0., 1.),
-        (-1000., 1., -1.),
-        (1000., 1., 0.),
-    ] {
-        let logits = Var::new(&[x], &Device::Cpu)?;
-        let loss = bce(&logits, target)?;
-        assert!(loss.to_scalar::<f32>()?.is_finite());
-        let grad = loss.backward()?.get(&logits).unwrap().to_vec1::<f32>()?[0];
-        assert!((grad - expected).abs() < 1e-6, "{x} {target}: {grad}");
-    }
-    let nan = bce(&Tensor::new(&[f32::NAN, 0.], &Device::Cpu)?, 1.)?;
-    assert!(nan.to_scalar::<f32>()?.is_nan(), "a NaN must not be hidden");
-    assert!(
-        message(bce(&Tensor::new(&[0f32], &Device::Cpu)?, 1.5)).contains("from 0 to 1, not 1.5")
     );
     Ok(())
 }
