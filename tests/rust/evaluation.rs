@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::helpers::process;
 use crate::helpers::stripes::stripes;
 use crate::helpers::values::message;
-use digit_gan::metrics::{Features, JudgeRecipe, kid, nearest};
+use digit_gan::metrics::{self, Features, JudgeRecipe, kid, nearest};
 use digit_gan::prelude::*;
 
 const SAMPLES: usize = 1000;
@@ -154,6 +154,87 @@ fn asked_digits_are_counted_where_labels_are_given() {
     assert!(right.to_string().contains("class accuracy"));
     let unasked = evaluation.report("unasked", &images, None).unwrap();
     assert!(!unasked.to_string().contains("class accuracy"));
+}
+
+#[test]
+fn a_class_that_is_left_out_is_the_worst_covered() {
+    let evaluation = &setting().evaluation;
+    let others = Digits::builtin(2 * SAMPLES, &Rng::seed(6));
+    let no_threes = (0..others.len()).filter(|&i| others.label(i) != 3);
+    let samples = tensors(&others, no_threes.take(SAMPLES)).0;
+    let report = evaluation.report("no threes", &samples, None).unwrap();
+    let coverage = &report.coverage_by_class;
+    let worst = (0..10).min_by(|&a, &b| coverage[a].total_cmp(&coverage[b]));
+    assert_eq!(worst, Some(3), "{report}");
+    assert!(coverage[3] < 0.3 && coverage[7] > 0.7, "{report}");
+    let row = format!("{:.3} (3)", coverage[3]);
+    assert!(report.to_string().contains(&row), "{report}");
+    // Together they make up the coverage of all: the built-in digits have as many of each class.
+    let mean = coverage.iter().sum::<f64>() / 10.;
+    assert!((mean - report.prdc.coverage).abs() < 1e-9, "{report}");
+}
+
+/// Digits with other labels than their own.
+fn relabelled(digits: &Digits, label: impl Fn(u8) -> u8) -> Digits {
+    let pixels = (0..digits.len()).flat_map(|i| digits.image(i).to_vec());
+    let labels = digits.labels().iter().map(|&own| label(own)).collect();
+    let names = digits.class_names().iter().cloned();
+    Digits::new(pixels.collect(), [28, 28], labels, names).unwrap()
+}
+
+#[test]
+fn a_classifier_learns_from_good_digits_and_not_from_wrong_or_missing_ones() -> digit_gan::Result<()>
+{
+    let (train, test) = (
+        Digits::builtin(1200, &Rng::seed(7)),
+        Digits::builtin(500, &Rng::seed(8)),
+    );
+    let tstr = |train: &Digits| metrics::tstr(train, &test, &Rng::seed(9));
+    let good = tstr(&train)?;
+    assert!(good.accuracy > 0.95, "{good}");
+    assert_eq!(good.validation.len(), 10);
+    let best = good.validation.iter().copied().fold(0., f64::max);
+    assert_eq!(good.validation[good.epoch() - 1], best);
+    assert_eq!(tstr(&train)?, good, "the same seed, the same figure");
+    let wrong = tstr(&relabelled(&train, |label| (label + 1) % 10))?;
+    assert!(wrong.accuracy < 0.05, "{wrong}");
+    assert!(
+        wrong.validation[9] > 0.9,
+        "it has learned what it was told: {wrong:?}"
+    );
+    // A generator that draws a five whenever it is asked for an odd digit.
+    let fives = relabelled(&train, |label| if label % 2 == 1 { 5 } else { label });
+    let fives = tstr(&fives)?;
+    assert!((0.5..0.65).contains(&fives.accuracy), "{fives}");
+    assert!(message(tstr(&Digits::builtin(100, &Rng::seed(1)))).contains("at least 120 images"));
+    assert!(message(tstr(&stripes(200, 3, 1))).contains("but found images [1, 28, 28] of 10"));
+    Ok(())
+}
+
+#[test]
+fn the_ceiling_stands_beside_what_a_classifier_learned() -> digit_gan::Result<()> {
+    let (train, test) = (
+        Digits::builtin(600, &Rng::seed(7)),
+        Digits::builtin(300, &Rng::seed(8)),
+    );
+    let evaluation = Evaluation::new(&setting().judge, &train, &test, 300)?.with_tstr()?;
+    let ceiling = evaluation.floor().tstr.clone().expect("measured");
+    let (samples, labels) = tensors(&train, 0..300);
+    let report = evaluation.report("copies", &samples, Some(&labels))?;
+    assert!(
+        !report.to_string().contains("test on real     "),
+        "not measured yet"
+    );
+    let tstr = evaluation.tstr(&train)?;
+    assert_eq!(tstr, ceiling, "of the training digits themselves");
+    let text = report.with_tstr(tstr).to_string();
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("train on generated, test on real"))
+        .expect("a row");
+    let value = format!("{:.2}%", 100. * ceiling.accuracy);
+    assert_eq!(row.matches(&value).count(), 2, "{row}");
+    Ok(())
 }
 
 #[test]

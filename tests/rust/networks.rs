@@ -8,7 +8,8 @@ use digit_gan::candle::{DType, Device, ModuleT, Result as CandleResult, Tensor, 
 use digit_gan::candle_nn::{self, Optimizer, VarBuilder, VarMap, ops::leaky_relu};
 use digit_gan::loss::bce;
 use digit_gan::nn::{
-    BatchNorm, Conv2d, ConvTranspose2d, Dense, Layer, LeakyRelu, Network, Sequential, Upsample2d,
+    BatchNorm, Conv2d, ConvTranspose2d, Dense, Layer, LeakyRelu, MaxPool2d, Network, Sequential,
+    Upsample2d,
 };
 use digit_gan::optim::Adam;
 use digit_gan::rng::Rng;
@@ -97,6 +98,14 @@ fn layers_agree_with_candle() {
                 // candle's own gradient takes one factor for both sides, and needs images of a size above 1
                 1 => x * 1.,
                 _ => x.upsample_nearest2d(5 * size, 4 * size),
+            });
+        }
+        for size in [1, 2, 3] {
+            // candle's own max_pool2d passes on only a part of the gradient, 1 / size^2.
+            check_layer(MaxPool2d { size }, &[batch, 3, 7, 6], |x, _| {
+                let [h, w] = [7, 6].map(|side| side / size);
+                let x = x.narrow(2, 0, h * size)?.narrow(3, 0, w * size)?;
+                x.reshape((batch, 3, h, size, w, size))?.max(5)?.max(3)
             });
         }
         check_layer(Layer::Flatten, &[batch, 3, 2, 5], |x, _| x.flatten_from(1));
@@ -205,7 +214,7 @@ fn transposed_convolution_is_the_gradient_of_a_convolution() -> Result<()> {
 }
 
 /// W1, W2 and W3 in miniature: every layer together, as the recipes use them; and the layers that they do not use.
-fn miniatures(rng: &Rng) -> Result<[Network; 4]> {
+fn miniatures(rng: &Rng) -> Result<[Network; 5]> {
     Ok([
         Sequential::new("dense", [5])
             .dense(8)
@@ -250,6 +259,13 @@ fn miniatures(rng: &Rng) -> Result<[Network; 4]> {
             .relu()
             .conv2d(1, 4, 2)
             .build(&Rng::seed(12))?,
+        Sequential::new("pooled", [2, 7, 6])
+            .conv2d(3, 3, 1)
+            .relu()
+            .max_pool2d(2)
+            .flatten()
+            .dense(3)
+            .build(&Rng::seed(13))?,
     ])
 }
 
@@ -401,6 +417,10 @@ fn mistakes_in_a_network_are_named() {
     assert!(build(Sequential::new("g", [3]).dense(1).reshape([])).contains("[] has no dimension"));
     assert!(build(Sequential::new("g", [3]).upsample2d(2)).contains("needs images"));
     assert!(build(Sequential::new("g", [1, 2, 2]).upsample2d(0)).contains("at least 1"));
+    for (size, reason) in [(0, "at least 1"), (3, "do not fit"), (17, "16 is the most")] {
+        let text = build(Sequential::new("g", [1, 2 + size / 17 * 18, 30]).max_pool2d(size));
+        assert!(text.contains(reason), "{text}");
+    }
     assert_eq!(
         build(Sequential::new("g", [3]).dense(3).tanh().no_bias()),
         "g: .no_bias() follows tanh, which has none: put it directly behind .dense(), .conv2d() or .conv_transpose2d()"
@@ -810,6 +830,20 @@ fn same_padding_gives_kerass_shapes_for_every_kernel_and_stride() -> Result<()> 
 }
 
 #[test]
+fn of_equal_values_the_first_takes_the_gradient() -> Result<()> {
+    // PyTorch: x = torch.zeros(1, 1, 2, 2, requires_grad=True); F.max_pool2d(x, 2).sum().backward(); x.grad
+    let network = Sequential::new("pool", [1, 2, 2])
+        .max_pool2d(2)
+        .build(&Rng::seed(1))?;
+    for network in [network.reference(), network] {
+        let x = Var::zeros((1, 1, 2, 2), DType::F32, &Device::Cpu)?;
+        let grads = network.forward_t(&x, true)?.sum_all()?.backward()?;
+        assert_eq!(values(grads.get(&x).unwrap()), [1., 0., 0., 0.]);
+    }
+    Ok(())
+}
+
+#[test]
 fn layers_are_written_as_they_always_were() {
     let network = Sequential::new("n", [1, 8, 8])
         .conv2d(2, 5, 2)
@@ -819,6 +853,8 @@ fn layers_are_written_as_they_always_were() {
         .leaky_relu(0.2)
         .relu()
         .upsample2d(2)
+        .max_pool2d(2)
+        .upsample2d(2)
         .dropout(0.5)
         .reshape([64, 4])
         .flatten()
@@ -826,7 +862,7 @@ fn layers_are_written_as_they_always_were() {
         .no_bias()
         .tanh();
     let json = serde_json::to_string(&network).unwrap();
-    let expected = r#"{"name":"n","input":[1,8,8],"layers":[{"conv2d":{"channels":2,"kernel":5,"stride":2,"padding":2,"bias":true}},{"conv_transpose2d":{"channels":1,"kernel":4,"stride":2,"padding":1,"output_padding":0,"bias":true}},{"conv2d":{"channels":1,"kernel":4,"stride":1,"padding":[[1,2],[1,2]],"bias":true}},{"batch_norm":{"momentum":0.9,"epsilon":0.00001}},{"leaky_relu":{"slope":0.2}},"relu",{"upsample2d":{"size":2}},{"dropout":{"rate":0.5}},{"reshape":{"shape":[64,4]}},"flatten",{"dense":{"units":3,"bias":false}},"tanh"]}"#;
+    let expected = r#"{"name":"n","input":[1,8,8],"layers":[{"conv2d":{"channels":2,"kernel":5,"stride":2,"padding":2,"bias":true}},{"conv_transpose2d":{"channels":1,"kernel":4,"stride":2,"padding":1,"output_padding":0,"bias":true}},{"conv2d":{"channels":1,"kernel":4,"stride":1,"padding":[[1,2],[1,2]],"bias":true}},{"batch_norm":{"momentum":0.9,"epsilon":0.00001}},{"leaky_relu":{"slope":0.2}},"relu",{"upsample2d":{"size":2}},{"max_pool2d":{"size":2}},{"upsample2d":{"size":2}},{"dropout":{"rate":0.5}},{"reshape":{"shape":[64,4]}},"flatten",{"dense":{"units":3,"bias":false}},"tanh"]}"#;
     assert_eq!(json, expected);
     assert_eq!(serde_json::from_str::<Sequential>(&json).unwrap(), network);
     // What a crafted file may ask for is refused like what a builder may.

@@ -174,7 +174,12 @@ fn networks() -> impl Strategy<Value = Sequential> {
             network = network.layer(layer).leaky_relu(slope);
         }
         if enlarged {
-            network = network.relu().upsample2d(2);
+            network = network
+                .relu()
+                .upsample2d(2)
+                .max_pool2d(1)
+                .upsample2d(3)
+                .max_pool2d(2);
         }
         network = network.flatten();
         for units in units {

@@ -254,6 +254,11 @@ fn a_run_keeps_what_one_wants_to_see_later() -> Result<()> {
         [3, 1, 28, 28]
     );
     assert!(trainer.samples_of(&[10], &Rng::seed(1)).is_err());
+    let digits = trainer.sampler().digits(12, &Rng::seed(1))?;
+    assert_eq!(digits.labels(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
+    let (rounded, _) = digits.tensors(&(0..12).collect::<Vec<_>>())?;
+    let off = (rounded - trainer.samples(12, &Rng::seed(1))?)?.abs()?;
+    assert!(off.max_all()?.to_scalar::<f32>()? <= 0.5 / 127.5 + 1e-6);
     assert!(
         trainer
             .grid()?

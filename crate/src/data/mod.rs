@@ -161,6 +161,53 @@ impl Digits {
         Ok(Digits::from_images(all, Source::Memory))
     }
 
+    /// Generated images (n, 1, height, width) in [-1, 1] as digits, rounded to bytes, with labels and names of classes: to
+    /// train a classifier on, or to write them to files. The reverse of [`Digits::tensors`].
+    ///
+    /// ```
+    /// use digit_gan::{data::Digits, rng::Rng};
+    /// let digits = Digits::builtin(20, &Rng::seed(1));
+    /// let (images, _) = digits.tensors(&[3, 7])?;
+    /// let labels = [3, 7].map(|i| digits.label(i).into());
+    /// let two = Digits::from_tensor(&images, &labels, digits.class_names().iter().cloned())?;
+    /// assert_eq!((two.image(1), two.label(1)), (digits.image(7), digits.label(7)));
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another shape, or another number of labels; [`Error::Value`] for pixels that are not finite,
+    /// and as [`Digits::new`].
+    pub fn from_tensor(
+        images: &Tensor,
+        labels: &[u32],
+        class_names: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
+        let &[_, 1, height, width] = images.dims() else {
+            return Err(Error::Shape(format!(
+                "digits: expected images of shape (n, 1, height, width), but found {:?}",
+                images.dims()
+            )));
+        };
+        let pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
+        if let Some(at) = pixels.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Value(format!(
+                "digits: image {} holds {}: the generator has diverged",
+                at / (height * width),
+                pixels[at]
+            )));
+        }
+        let bytes = pixels.into_iter().map(to_byte).collect();
+        let label = |&label: &u32| {
+            u8::try_from(label).map_err(|_| {
+                Error::Value(format!(
+                    "digits: expected labels up to 255, but found {label}"
+                ))
+            })
+        };
+        let labels = labels.iter().map(label).collect::<Result<_>>()?;
+        Digits::new(bytes, [height, width], labels, class_names)
+    }
+
     /// As many images as labels, and labels of ten classes.
     fn of_mnist_kind(pixels: Vec<u8>, labels: Vec<u8>, source: Source) -> Self {
         let all = Images {
@@ -323,6 +370,11 @@ impl Digits {
             Tensor::from_vec(labels, indices.len(), &Device::Cpu)?,
         ))
     }
+}
+
+/// The byte of a pixel in [-1, 1]; what lies outside is clipped.
+pub(crate) fn to_byte(value: f32) -> u8 {
+    ((value.clamp(-1., 1.) + 1.) * 127.5).round() as u8
 }
 
 impl Split {

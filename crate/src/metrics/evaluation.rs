@@ -8,11 +8,12 @@ use candle_core::Tensor;
 use super::copies::nearest_in_pixels;
 use super::features::shuffled;
 use super::{
-    Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, class_accuracy,
-    kid, nearest,
+    Classes, Copies, Features, Gaussian, Judge, Neighbourhoods, Neighbours, Report, Tstr,
+    class_accuracy, kid, nearest, tstr,
 };
 use crate::data::Digits;
 use crate::display::{Content, Show, evcxr_display};
+use crate::rng::Rng;
 use crate::{Error, Result};
 
 /// Samples looked up among all training digits: a median needs no more.
@@ -41,6 +42,7 @@ struct Reference {
     gaussian: Gaussian,
     neighbourhoods: Neighbourhoods,
     classes: Classes,
+    digits: Digits,
 }
 
 impl Evaluation {
@@ -60,7 +62,7 @@ impl Evaluation {
             )));
         }
         let (seen, real) = (judge.features_of(train)?, judge.features_of(test)?);
-        let reference = Reference::fit(&real)?;
+        let reference = Reference::fit(&real, test)?;
         let some_real = some(test.len());
         let pixels = Features::from_pixels(&test.tensors(&some_real)?.0)?;
         let held_out = find(train, &seen, &real.select(&some_real), &pixels)?;
@@ -114,6 +116,40 @@ impl Evaluation {
         })
     }
 
+    /// The same evaluation, which also knows what a classifier reaches on the test digits that was trained on real ones:
+    /// the ceiling of [`Evaluation::tstr`], in the column of real digits. Takes minutes.
+    ///
+    /// # Errors
+    /// Those of [`tstr`](super::tstr()).
+    pub fn with_tstr(mut self) -> Result<Self> {
+        let tstr = Some(self.tstr(&self.train)?);
+        let floor = Report {
+            tstr,
+            ..(*self.floor).clone()
+        };
+        self.floor = Arc::new(floor);
+        Ok(self)
+    }
+
+    /// Trains a classifier on a conditional generator's digits, and tests it on the real test digits; see
+    /// [`tstr`](super::tstr()). [`Report::with_tstr`] puts the figure into a report. Takes minutes.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// # fn show(evaluation: Evaluation, sampler: Sampler, samples: Tensor) -> digit_gan::Result<()> {
+    /// let digits = sampler.digits(60_000, &Rng::seed(1))?;
+    /// let labels = sampler.labels(10_000);
+    /// let report = evaluation.report("lean", &samples, labels.as_deref())?;
+    /// println!("{}", report.with_tstr(evaluation.tstr(&digits)?));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`tstr`](super::tstr()).
+    pub fn tstr(&self, generated: &Digits) -> Result<Tstr> {
+        tstr(generated, &self.reference.digits, &Rng::seed(0))
+    }
+
     /// The report of real digits: the floor.
     pub fn floor(&self) -> &Report {
         &self.floor
@@ -159,28 +195,44 @@ impl Show for Evaluation {
 evcxr_display!(Evaluation);
 
 impl Reference {
-    fn fit(features: &Features) -> Result<Self> {
+    fn fit(features: &Features, digits: &Digits) -> Result<Self> {
         Ok(Reference {
             gaussian: Gaussian::fit(features)?,
             neighbourhoods: Neighbourhoods::fit(features)?,
             classes: Classes::from_features(features)?,
+            digits: digits.clone(),
         })
+    }
+
+    /// The fraction of each class's digits that are covered.
+    fn by_class(&self, covered: &[bool]) -> Vec<f64> {
+        let (labels, classes) = (self.digits.labels(), self.digits.class_count());
+        let of_class = |class: usize| {
+            let labels = labels.iter().zip(covered);
+            let own = labels.filter(|&(&label, _)| usize::from(label) == class);
+            let own: Vec<bool> = own.map(|(_, &covered)| covered).collect();
+            own.iter().filter(|&&covered| covered).count() as f64 / own.len() as f64
+        };
+        (0..classes).map(of_class).collect()
     }
 
     /// `found` near the samples, and near held-out digits.
     fn measure(&self, name: &str, seen: &Features, found: [&Neighbours; 2]) -> Result<Report> {
         let classes = Classes::from_features(seen)?;
         let [near, held_out] = found;
+        let (prdc, covered) = self.neighbourhoods.measure(seen)?;
         Ok(Report {
             name: name.into(),
             samples: seen.len(),
             judge_accuracy: 0.,
             frechet: Gaussian::fit(seen)?.distance(&self.gaussian)?,
             kid: kid(seen, self.neighbourhoods.reference())?,
-            prdc: self.neighbourhoods.prdc(seen)?,
+            prdc,
+            coverage_by_class: self.by_class(&covered),
             divergence: classes.divergence(&self.classes)?,
             classes,
             class_accuracy: None,
+            tstr: None,
             in_features: Copies::from_neighbours(&near.in_features, &held_out.in_features)?,
             in_pixels: Copies::from_neighbours(&near.in_pixels, &held_out.in_pixels)?,
             floor: None,

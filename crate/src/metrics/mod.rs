@@ -23,6 +23,7 @@ mod kid;
 mod neighbours;
 mod prdc;
 mod report;
+mod tstr;
 
 pub use classes::{Classes, class_accuracy};
 pub use classifier::JudgeRecipe;
@@ -35,3 +36,4 @@ pub use kid::{Kid, kid};
 pub use neighbours::{Neighbour, nearest};
 pub use prdc::{Neighbourhoods, Prdc};
 pub use report::{Comparison, Report};
+pub use tstr::{Tstr, tstr};

@@ -64,6 +64,11 @@ impl Neighbourhoods {
     /// [`Error::Shape`](crate::Error::Shape) for features of another length than the reference's,
     /// [`Error::Value`](crate::Error::Value) for fewer than 4 samples.
     pub fn prdc(&self, samples: &Features) -> Result<Prdc> {
+        Ok(self.measure(samples)?.0)
+    }
+
+    /// The same, and for each real image whether it has a sample in its ball, as coverage counts them.
+    pub(super) fn measure(&self, samples: &Features) -> Result<(Prdc, Vec<bool>)> {
         same_dim(self.reference.dim(), samples.dim(), "prdc")?;
         at_least(MANIFOLD + 1, samples.len(), "prdc")?;
         // Each sample: in one of the manifold's balls, and in how many of density's.
@@ -90,12 +95,14 @@ impl Neighbourhoods {
         let mean = |sum: usize, of: usize| sum as f64 / of as f64;
         let balls: usize = real.iter().map(|found| found.1 as usize).sum();
         let (count, reals) = (samples.len(), self.reference.len());
-        Ok(Prdc {
+        let covered: Vec<bool> = drawn.iter().map(|found| found.1).collect();
+        let prdc = Prdc {
             precision: mean(real.iter().filter(|found| found.0).count(), count),
             recall: mean(drawn.iter().filter(|found| found.0).count(), reals),
             density: mean(balls, DENSITY * count),
-            coverage: mean(drawn.iter().filter(|found| found.1).count(), reals),
-        })
+            coverage: mean(covered.iter().filter(|&&covered| covered).count(), reals),
+        };
+        Ok((prdc, covered))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Classes, Copies, Kid, Prdc};
+use super::{Classes, Copies, Kid, Prdc, Tstr};
 use crate::display::{Content, Show, evcxr_display, html_table};
 use crate::{Error, Result};
 
@@ -24,12 +24,17 @@ pub struct Report {
     pub kid: Kid,
     /// Precision, recall, density and coverage.
     pub prdc: Prdc,
+    /// Coverage of the test digits of each class alone: a class that the generator has forgotten stands out. NaN for
+    /// a class without test digits.
+    pub coverage_by_class: Vec<f64>,
     /// [`Classes::divergence`] from the reference.
     pub divergence: f64,
     /// Which classes the samples are of.
     pub classes: Classes,
     /// [`class_accuracy`](super::class_accuracy), where classes were asked for.
     pub class_accuracy: Option<f64>,
+    /// What a classifier learns from the generator, where it was measured: [`Report::with_tstr`].
+    pub tstr: Option<Tstr>,
     /// Whether samples are copies in the judge's features.
     pub in_features: Copies,
     /// Whether samples are copies pixel by pixel.
@@ -48,7 +53,7 @@ pub struct Comparison {
 /// A line of the table: the metric, a report's cell, and which way is better.
 type Row = (&'static str, fn(&Report) -> Option<String>, &'static str);
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 15] = [
     ("Fréchet distance", |r| fixed(r.frechet, 2), "lower"),
     (
         "kernel distance (KID)",
@@ -59,6 +64,7 @@ const ROWS: [Row; 13] = [
     ("recall", |r| fixed(r.prdc.recall, 3), "higher"),
     ("density", |r| fixed(r.prdc.density, 3), "higher"),
     ("coverage", |r| fixed(r.prdc.coverage, 3), "higher"),
+    ("coverage of the worst class", worst_class, "higher"),
     ("divergence of classes", |r| fixed(r.divergence, 4), "lower"),
     (
         "judge's confidence",
@@ -68,6 +74,11 @@ const ROWS: [Row; 13] = [
     (
         "class accuracy",
         |r| r.class_accuracy.and_then(percent),
+        "higher",
+    ),
+    (
+        "train on generated, test on real",
+        |r| Some(format!("{:.2}%", 100. * r.tstr.as_ref()?.accuracy)),
         "higher",
     ),
     (
@@ -85,6 +96,13 @@ const NEAR_PIXELS: &str = "distance to training digits, pixels";
 const COPIES_PIXELS: &str = "suspiciously near, pixels";
 
 impl Report {
+    /// The same with what a classifier has learned from the generator; see
+    /// [`Evaluation::tstr`](super::Evaluation::tstr).
+    pub fn with_tstr(self, tstr: Tstr) -> Self {
+        let tstr = Some(tstr);
+        Report { tstr, ..self }
+    }
+
     /// Several generators in one table.
     ///
     /// # Errors
@@ -204,6 +222,16 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(&self.table(), f)
     }
+}
+
+/// "0.81 (8)": the least coverage of a class, and which class it is.
+fn worst_class(report: &Report) -> Option<String> {
+    let classes = report
+        .coverage_by_class
+        .iter()
+        .zip(report.classes.names.iter());
+    let (coverage, name) = classes.min_by(|a, b| a.0.total_cmp(b.0))?;
+    Some(format!("{coverage:.3} ({name})"))
 }
 
 fn fixed(value: f64, digits: usize) -> Option<String> {

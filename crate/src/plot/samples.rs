@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::data::Digits;
+use crate::data::{Digits, to_byte};
 use crate::record::Snapshot;
 use crate::{Error, Result};
 
@@ -37,10 +37,9 @@ impl Pictures {
                 values[at]
             )));
         }
-        let byte = |value: &f32| ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
         let bytes = values
             .chunks_exact(height * width)
-            .map(|picture| picture.iter().map(byte).collect())
+            .map(|picture| picture.iter().copied().map(to_byte).collect())
             .collect();
         Ok(Pictures {
             height,

@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::folder::check_run;
 use super::state::{AVERAGE, GENERATOR};
+use crate::data::{Digits, to_byte};
 use crate::nn::{Network, with_class};
 use crate::recipe::Recipe;
 use crate::rng::Rng;
@@ -17,6 +18,8 @@ const CHUNK: usize = 500;
 /// Columns of the grids, and their rows where there are no classes.
 pub(super) const COLUMNS: usize = 10;
 const ROWS: usize = 5;
+/// Digits that are drawn before they are rounded to bytes.
+const DIGITS: usize = 10_000;
 
 /// A generator with what it takes to draw from it: how much noise, and which classes.
 ///
@@ -113,12 +116,44 @@ impl Sampler {
     /// A sample of each of these digits: (n, channels, height, width). Errors if the recipe is not class-conditional.
     pub fn samples_of(&self, digits: &[u32], rng: &Rng) -> Result<Tensor> {
         if self.recipe.classes.is_none() {
-            return Err(Error::Value(format!(
-                "the recipe {} draws digits as they come: train {0}-conditional to ask for one",
-                self.recipe.name
-            )));
+            return Err(self.unconditional());
         }
         self.draw(digits, rng)
+    }
+
+    /// `n` samples as labelled digits, their classes in turn: to train a classifier on
+    /// ([`tstr`](crate::metrics::tstr())), or to write to files. They are made in parts, so that 60,000 of them take the
+    /// memory of 60,000 bytes each.
+    ///
+    /// # Errors
+    /// If the recipe is not class-conditional: nobody could tell the labels.
+    pub fn digits(&self, n: usize, rng: &Rng) -> Result<Digits> {
+        let Some(labels) = self.labels(n) else {
+            return Err(self.unconditional());
+        };
+        let [_, height, width] = self.recipe.discriminator.input() else {
+            unreachable!("a recipe that was trained draws images")
+        };
+        let (mut pixels, size) = (Vec::with_capacity(n * height * width), [*height, *width]);
+        for labels in labels.chunks(DIGITS) {
+            let samples = self.draw(labels, rng)?.flatten_all()?.to_vec1::<f32>()?;
+            pixels.extend(samples.into_iter().map(to_byte));
+        }
+        let labels = labels.into_iter().map(|label| label as u8).collect();
+        let classes = self.recipe.classes.unwrap_or_default();
+        Digits::new(
+            pixels,
+            size,
+            labels,
+            (0..classes).map(|class| class.to_string()),
+        )
+    }
+
+    fn unconditional(&self) -> Error {
+        Error::Value(format!(
+            "the recipe {} draws digits as they come: train {0}-conditional to ask for one",
+            self.recipe.name
+        ))
     }
 
     /// All noise is drawn at once: the samples do not depend on [`CHUNK`].

@@ -10,6 +10,7 @@ mod dense;
 mod dropout;
 mod flatten;
 mod leaky_relu;
+mod max_pool2d;
 mod padding;
 mod relu;
 mod reshape;
@@ -24,6 +25,7 @@ pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use leaky_relu::LeakyRelu;
+pub use max_pool2d::MaxPool2d;
 pub use padding::Padding;
 pub use reshape::Reshape;
 pub use upsample2d::Upsample2d;
@@ -65,7 +67,7 @@ macro_rules! layers {
     };
 }
 layers! {
-    settings: Dense, Conv2d, ConvTranspose2d, BatchNorm, LeakyRelu, Dropout, Reshape, Upsample2d;
+    settings: Dense, Conv2d, ConvTranspose2d, BatchNorm, LeakyRelu, Dropout, Reshape, Upsample2d, MaxPool2d;
     no settings: relu::Relu, tanh::Tanh, flatten::Flatten;
 }
 
