@@ -129,6 +129,19 @@ impl From<candle_core::Error> for Error {
     }
 }
 
+/// For what candle calls and passes on: its traits' methods, and backward passes.
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            ours => candle_core::Error::WrappedContext {
+                wrapped: Box::new(ours),
+                context: "digit-gan".into(),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::error::Error as _;
@@ -153,19 +166,6 @@ mod tests {
                 all += &next.to_string();
                 cause = next.source();
             }
-        }
-    }
-}
-
-/// For what candle calls and passes on: its traits' methods, and backward passes.
-impl From<Error> for candle_core::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Candle(error) => error,
-            ours => candle_core::Error::WrappedContext {
-                wrapped: Box::new(ours),
-                context: "digit-gan".into(),
-            },
         }
     }
 }
