@@ -26,6 +26,10 @@ struct Arguments {
     /// The newest checkpoint of each run, also where a judged run has kept its best one
     #[arg(long)]
     newest: bool,
+    /// Also train a classifier on as many digits of each conditional generator as there are training digits, and one on
+    /// these, and test both on the real test digits: minutes for each
+    #[arg(long)]
+    tstr: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,14 +47,22 @@ fn evaluate(arguments: Arguments) -> Result<()> {
     let samplers = samplers.collect::<Result<Vec<_>>>()?;
     let (train, test) = (arguments.training_digits()?, Digits::load(Split::Test)?);
     let judge = Judge::open(&arguments.judge, &train, &test)?;
-    let evaluation = Evaluation::new(&judge, &train, &test, arguments.samples)?;
+    let mut evaluation = Evaluation::new(&judge, &train, &test, arguments.samples)?;
+    if arguments.tstr {
+        evaluation = evaluation.with_tstr()?;
+    }
     println!("{train}\n{test}\n{judge}\n{evaluation}\n");
     let mut reports = Vec::new();
     for (run, sampler) in arguments.runs.iter().zip(&samplers) {
         let samples = sampler.samples(arguments.samples, &Rng::seed(0))?; // (n, 1, 28, 28)
         let labels = sampler.labels(arguments.samples);
         let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
-        reports.push(evaluation.report(&name, &samples, labels.as_deref())?);
+        let mut report = evaluation.report(&name, &samples, labels.as_deref())?;
+        if arguments.tstr && labels.is_some() {
+            let digits = sampler.digits(train.len(), &Rng::seed(1))?;
+            report = report.with_tstr(evaluation.tstr(&digits)?);
+        }
+        reports.push(report);
     }
     println!("{}", Report::compare(&reports)?);
     Ok(())
