@@ -144,8 +144,8 @@ impl Comparison {
             first.samples,
             100. * first.judge_accuracy
         );
-        let footer = "The floor is what real training digits reach; for the distances to training digits it is held-out \
-                      ones, whose median distance is 1 and of which 1% are suspiciously near.";
+        let footer = "Real digits: as many training digits in place of samples; for the distances to training digits \
+                      held-out ones, whose median distance is 1 and of which 1% are suspiciously near.";
         (title, footer.into())
     }
 
@@ -156,7 +156,7 @@ impl Comparison {
 
     fn header(&self) -> Vec<String> {
         let names = self.reports.iter().map(|report| report.name.as_str());
-        let floor = self.reports[0].floor.iter().map(|_| "floor");
+        let floor = self.reports[0].floor.iter().map(|_| "real digits");
         let all = ["metric"].into_iter().chain(names).chain(floor);
         all.chain(["better"]).map(String::from).collect()
     }
