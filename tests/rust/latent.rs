@@ -639,7 +639,7 @@ fn an_explorer_says_what_it_takes() {
 }
 
 #[test]
-fn a_walk_plays_every_step_alike_and_has_no_caption() {
+fn a_walk_numbers_its_steps_and_rests_on_the_last() {
     let digits = samples(&Digits::builtin(30, &Rng::seed(2)));
     let frames: Vec<Tensor> = (0..5)
         .map(|i| digits.narrow(0, 6 * i, 6).unwrap())
@@ -655,8 +655,8 @@ fn a_walk_plays_every_step_alike_and_has_no_caption() {
     let mut decoder = decoder.read_info(figure.bytes()).unwrap();
     assert_eq!(decoder.repeat(), gif::Repeat::Infinite);
     let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
-    assert_eq!((width, height), (3 * 29 + 1, 2 * 29 + 1));
-    let (mut shown, mut delays) = (vec![0u8; width * height], Vec::new());
+    assert_eq!((width, height), (3 * 29 + 1, 2 * 29 + 1 + 18));
+    let (mut shown, mut delays, mut captions) = (vec![0u8; width * height], Vec::new(), Vec::new());
     while let Some(frame) = decoder.read_next_frame().unwrap() {
         for (shown, rgba) in shown.iter_mut().zip(frame.buffer.chunks_exact(4)) {
             if rgba[3] > 0 {
@@ -675,8 +675,12 @@ fn a_walk_plays_every_step_alike_and_has_no_caption() {
             );
         }
         delays.push(frame.delay);
+        captions.push(shown[width * (height - 18)..].to_vec());
     }
-    assert_eq!(delays, [8; 5]);
+    assert_eq!(delays[..4], [8; 4]);
+    assert!(delays[4] > 100, "{delays:?}");
+    captions.dedup();
+    assert_eq!(captions.len(), 5, "each frame has its own number under it");
     assert!(message(plot::walk_gif(&[], 3)).contains("no frames"));
     let uneven = [frames[0].clone(), digits.narrow(0, 0, 5).unwrap()];
     assert!(

@@ -28,6 +28,7 @@ const RUN: usize = 900;
 const LAST_FRAME: u16 = 250;
 /// A frame of a walk: fast enough for the eye to see one digit change instead of many.
 const WALK_FRAME: u16 = 8;
+const LAST_WALK_FRAME: u16 = 120;
 
 /// One frame per snapshot, with its epoch under the grid; the last is held, then it starts again.
 ///
@@ -43,7 +44,7 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
         .into_iter()
         .map(|(epoch, pictures)| Shown {
             pictures,
-            caption: Some(format!("epoch {epoch}")),
+            caption: format!("epoch {epoch}"),
             delay,
         })
         .collect();
@@ -55,8 +56,8 @@ pub fn training_gif(snapshots: &[Snapshot], columns: usize) -> Result<Figure> {
     })
 }
 
-/// A walk through the latent space, a tensor (n, 1, height, width) of generated digits a frame, without a stop: end it
-/// where it began, and it repeats smoothly.
+/// A walk through the latent space, a tensor (n, 1, height, width) of generated digits a frame, with its number under the
+/// grid; the last is held for a moment, then it starts again.
 ///
 /// # Errors
 /// Those of [`training_gif`].
@@ -70,14 +71,17 @@ pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
         }
         shown.push(Shown {
             pictures,
-            caption: None,
+            caption: format!("{} / {}", i + 1, frames.len()),
             delay: WALK_FRAME,
         });
     }
-    if shown.is_empty() {
-        return Err(Error::Value(
-            "walk_gif: no frames; draw the digits at every step of the walk".into(),
-        ));
+    match shown.last_mut() {
+        Some(end) => end.delay = LAST_WALK_FRAME,
+        None => {
+            return Err(Error::Value(
+                "walk_gif: no frames; draw the digits at every step of the walk".into(),
+            ));
+        }
     }
     animation(&shown, columns, "walk_gif", |digits| {
         let steps = frames.len();
@@ -88,7 +92,8 @@ pub fn walk_gif(frames: &[Tensor], columns: usize) -> Result<Figure> {
 /// A frame of an animation, with the time it is shown, in hundredths of a second.
 struct Shown {
     pictures: Pictures,
-    caption: Option<String>,
+    /// The line under the grid.
+    caption: String,
     delay: u16,
 }
 
@@ -102,8 +107,7 @@ fn animation(
     let first = &frames[0].pictures;
     let columns = columns_for(columns, first.len(), caller)?;
     let grid = Grid::new(first, columns).with_scale(1);
-    let under = frames[0].caption.as_ref().map_or(0, |_| CAPTION);
-    let (width, height) = (grid.width(), grid.height() + under);
+    let (width, height) = (grid.width(), grid.height() + CAPTION);
     let (Ok(gif_width), Ok(gif_height)) = (u16::try_from(width), u16::try_from(height)) else {
         return Err(Error::Value(format!(
             "{caller}: {width} x {height} pixels are more than a GIF can hold; show fewer digits"
@@ -117,8 +121,7 @@ fn animation(
     for frame in frames {
         let mut canvas = Canvas::new(width, grid.height(), 0);
         grid.draw(&mut canvas, 0, 0, &frame.pictures);
-        let line = frame.caption.as_ref().map(|text| caption(width, text));
-        let line = line.transpose()?.unwrap_or_default();
+        let line = caption(width, &frame.caption)?;
         still = canvas.grey().chain(line).collect();
         let pixels: Vec<u8> = still.iter().map(|&grey| palette_index(grey)).collect();
         encoded(encoder.write_frame(&Frame {
