@@ -261,3 +261,28 @@ fn files_that_are_no_recipes_are_named() {
         Err(Error::Io { .. })
     ));
 }
+
+#[test]
+fn a_recipe_prints_each_field_with_its_value() {
+    let text = Recipe::lean().conditional().to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "recipe lean-conditional");
+    for line in [
+        "d_adam            beta1 0.5, beta2 0.999, learning_rate 0.0005",
+        "loss              non saturating",
+        "classes           10",
+        "penalty           none",
+    ] {
+        assert!(lines.contains(&line), "{text}");
+    }
+    let penalised = Recipe {
+        penalty: Some(Penalty::R1 { gamma: 2. }),
+        ..Recipe::dense()
+    };
+    assert!(
+        penalised
+            .to_string()
+            .contains("\npenalty           r1 gamma 2.0"),
+        "{penalised}"
+    );
+}

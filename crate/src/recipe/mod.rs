@@ -15,6 +15,7 @@
 
 mod check;
 mod named;
+mod table;
 
 use std::fs;
 use std::path::Path;
@@ -131,6 +132,9 @@ impl InstanceNoise {
 const CONDITIONAL: &str = "-conditional";
 
 impl Recipe {
+    /// The name of a recipe's file in a run's folder.
+    pub(crate) const FILE: &str = "recipe.json";
+
     /// The same, but a digit can be asked for by name: the class goes into the generator beside the noise, and the
     /// discriminator judges by projection (Miyato and Koyama 2018, <https://arxiv.org/abs/1802.05637>). Changes
     /// nothing in a recipe that is so already.

@@ -10,7 +10,6 @@ use crate::recipe::Recipe;
 use crate::record::StatsFile;
 use crate::{Error, Result};
 
-const RECIPE: &str = "recipe.json";
 const GRIDS: &str = "grids";
 const LOCK: &str = "lock";
 
@@ -44,7 +43,7 @@ impl Folder {
         }
         let folder = Folder::lock(path)?;
         // The recipe comes first: from here on the folder holds a run, even if making the rest is interrupted.
-        recipe.save(path.join(RECIPE))?;
+        recipe.save(path.join(Recipe::FILE))?;
         make(&path.join(GRIDS))?;
         make(folder.checkpoints.folder())?;
         Ok(folder)
@@ -91,7 +90,7 @@ impl Folder {
 
     /// The recipe that the run was started with.
     pub fn recipe(&self) -> Result<Recipe> {
-        Recipe::load(self.path.join(RECIPE))
+        Recipe::load(self.path.join(Recipe::FILE))
     }
 
     /// Saves a grid of what the generator draws after a step.
@@ -102,7 +101,7 @@ impl Folder {
 
 /// Whether a run was started in this folder.
 pub(super) fn holds_run(path: &Path) -> bool {
-    path.join(RECIPE).exists()
+    path.join(Recipe::FILE).exists()
 }
 
 /// Errors unless a run was started in this folder.
@@ -111,8 +110,9 @@ pub(super) fn check_run(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Error::NotFound(format!(
-        "{0} holds no run, which has a {RECIPE}: start one by Trainer::new(recipe, &digits, \"{0}\")?",
-        path.display()
+        "{0} holds no run, which has a {1}: start one by Trainer::new(recipe, &digits, \"{0}\")?",
+        path.display(),
+        Recipe::FILE
     )))
 }
 
@@ -120,7 +120,7 @@ pub(super) fn check_run(path: &Path) -> Result<()> {
 fn is_leftover(path: &Path) -> bool {
     target_of_temporary(path).is_some_and(|name| {
         let grid = || name.starts_with("step-") && name.ends_with(".png");
-        [RECIPE, StatsFile::NAME].contains(&name) || Checkpoints::is_name(name) || grid()
+        [Recipe::FILE, StatsFile::NAME].contains(&name) || Checkpoints::is_name(name) || grid()
     })
 }
 
