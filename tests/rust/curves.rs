@@ -54,11 +54,134 @@ fn loss_curves_are_coloured_named_and_light() {
         assert!(count(&legend, colour) > 200, "{colour:?} in the legend");
     }
     let alt = figure.alt();
+    let history = history(30_000);
+    let (d, g) = (history.d_loss[0], history.g_loss[0]);
+    let course = format!("Losses over 3 epochs of training: the discriminator from {d:.2} to");
     assert!(
-        alt.starts_with("Losses over 3 epochs of training: the discriminator from 1.4"),
+        alt.starts_with(&course),
+        "the running mean starts where the run does: {alt}"
+    );
+    assert!(
+        alt.contains(&format!("the generator from {g:.2} to")),
         "{alt}"
     );
-    assert!(alt.contains("the generator from 0.7"), "{alt}");
+    assert!(
+        alt.ends_with("Dashed: 1.39 = 2 log 2 and 0.69 = log 2."),
+        "{alt}"
+    );
+}
+
+/// The rows in which a dashed line runs through some columns, each as the middle of its thickness.
+fn dashes(image: &DynamicImage, xs: std::ops::Range<u32>) -> Vec<f32> {
+    let image = image.to_rgb8();
+    let is_grey =
+        |[red, green, blue]: [u8; 3]| red == green && green == blue && (110..140).contains(&red);
+    let is_dashed = |y: &u32| {
+        let grey = xs.clone().filter(|&x| is_grey(image[(x, *y)].0));
+        grey.count() > xs.len() / 3
+    };
+    let rows: Vec<u32> = (0..image.height()).filter(is_dashed).collect();
+    let lines = rows.chunk_by(|a, b| b - a == 1);
+    lines
+        .map(|line| line.iter().sum::<u32>() as f32 / line.len() as f32)
+        .collect()
+}
+
+#[test]
+fn the_losses_of_an_undecided_discriminator_are_marked() {
+    let mut history = History::new(1, 600);
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    for _ in 0..600 {
+        history
+            .push(&scalar(2.), &scalar(0.), &logits, &logits)
+            .unwrap();
+    }
+    let image = decode(&plot::loss_curves(&history).unwrap());
+    // The first hundred steps, and the whole run
+    for xs in [160..380, 700..1300] {
+        let lines = dashes(&image, xs);
+        let [upper, lower] = lines[..] else {
+            panic!("expected two dashed lines, found {lines:?}");
+        };
+        // The axis begins at 0, as far below log 2 as 2 log 2 is above.
+        let bottom = lower + (lower - upper);
+        assert!((600. ..660.).contains(&bottom), "the axis: {bottom}");
+    }
+    history.loss = GanLoss::Hinge;
+    let figure = plot::loss_curves(&history).unwrap();
+    assert!(!figure.alt().contains("Dashed"), "{}", figure.alt());
+    assert!(
+        dashes(&decode(&figure), 700..1300).is_empty(),
+        "of probabilities only"
+    );
+}
+
+#[test]
+fn the_first_hundred_steps_are_seen() {
+    // the generator's loss falls within fifty steps of six thousand: a hundredth of the width
+    let mut history = History::new(1, 6000);
+    let logits = Tensor::zeros((4, 1), DType::F32, &Device::Cpu).unwrap();
+    for step in 0..6000 {
+        let loss = if step < 50 { 3. } else { 1. };
+        history
+            .push(&scalar(1.), &scalar(loss), &logits, &logits)
+            .unwrap();
+    }
+    let image = decode(&plot::loss_curves(&history).unwrap()).to_rgb8();
+    let middle = |xs: std::ops::Range<u32>| {
+        let rows: Vec<u32> = xs
+            .flat_map(|x| (80..640).map(move |y| (x, y)))
+            .filter(|&at| image[at].0 == [0, 114, 178])
+            .map(|at| at.1)
+            .collect();
+        rows.iter().sum::<u32>() as f32 / rows.len() as f32
+    };
+    let (early, late) = (middle(140..240), middle(320..420));
+    assert!(
+        early + 150. < late,
+        "{early} {late}: half of the panel is above"
+    );
+    assert!(middle(640..680) < late + 20., "{}", middle(640..680));
+}
+
+#[test]
+fn runs_of_cross_entropy_are_compared_with_an_undecided_discriminator() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, loss: GanLoss| {
+        let run = folder.path().join(name);
+        std::fs::create_dir(&run).unwrap();
+        let recipe = Recipe {
+            loss,
+            ..Recipe::dense()
+        };
+        recipe.save(run.join("recipe.json")).unwrap();
+        let line = |step: u32| {
+            format!(
+                r#"{{"step":{step},"images":{step},"epoch":{step},"seconds":1,"d_loss":2,"d_penalty":0,"g_loss":2,"d_real":0.6,"d_fake":0.4,"d_accuracy":0.7,"d_gradient_norm":1,"g_gradient_norm":1,"images_per_second":1,"learning_rate":1e-4}}"#
+            )
+        };
+        let lines: Vec<String> = (0..9).map(line).collect();
+        std::fs::write(run.join("stats.jsonl"), lines.join("\n") + "\n").unwrap();
+        run
+    };
+    let runs = [
+        run("usual", GanLoss::NonSaturating),
+        run("hinge", GanLoss::Hinge),
+    ];
+    let marks = |run: &std::path::PathBuf| {
+        let image = decode(&plot::compare_runs(&[run]).unwrap());
+        // the panels of D loss, G loss, D accuracy
+        [120..460, 630..970, 1140..1480].map(|xs| dashes(&image, xs))
+    };
+    let [d, g, accuracy] = marks(&runs[0]);
+    assert_eq!((d.len(), g.len(), accuracy.len()), (1, 1, 1));
+    assert!(d[0] + 50. < g[0], "2 log 2 is above log 2: {d:?} {g:?}");
+    let [d, g, accuracy] = marks(&runs[1]);
+    assert_eq!(
+        (d.len(), g.len(), accuracy.len()),
+        (0, 0, 1),
+        "no probabilities"
+    );
 }
 
 #[test]
@@ -109,7 +232,7 @@ fn a_judged_history_has_a_second_panel() {
     assert!(
         figure
             .alt()
-            .ends_with("; the Fréchet distance ends at 120.00."),
+            .contains("; the Fréchet distance ends at 120.00."),
         "{}",
         figure.alt()
     );

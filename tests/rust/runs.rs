@@ -263,7 +263,7 @@ fn a_run_keeps_what_one_wants_to_see_later() -> Result<()> {
         trainer
             .grid()?
             .alt()
-            .starts_with("100 generated digits in 10 rows of 10")
+            .starts_with("100 generated digits in 10 rows of 10, a class each: 0, 1, 2,")
     );
     Ok(())
 }
@@ -442,6 +442,14 @@ fn runs_are_compared_in_one_figure() -> Result<()> {
         };
         Trainer::new(recipe, &digits(), run)?.run()?;
     }
+    let epochs: Vec<Option<f64>> = read_stats(&runs[0])?
+        .iter()
+        .map(|line| line.epoch)
+        .collect();
+    assert_eq!(
+        epochs[2..5],
+        [Some(2.), Some(16. * 8. / 48.), Some(20. * 8. / 48.)]
+    );
     let figure = plot::compare_runs(&runs)?;
     let alt = figure.alt();
     assert!(
@@ -463,6 +471,31 @@ fn runs_are_compared_in_one_figure() -> Result<()> {
         plot::compare_runs(&[folder.path()]),
         Err(Error::Io { .. })
     ));
+    Ok(())
+}
+
+#[test]
+fn logits_are_not_called_probabilities() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |name: &str, loss: GanLoss| -> Result<[String; 2]> {
+        let recipe = Recipe {
+            loss,
+            ..small(Recipe::dense())
+        };
+        let trainer = Trainer::new(recipe, &digits(), folder.path().join(name))?;
+        let mut trainer = trainer.on_message(|_| ());
+        trainer.step()?;
+        Ok([trainer.status()?.to_string(), trainer.progress().header()])
+    };
+    let [status, header] = text("hinge", GanLoss::Hinge)?;
+    assert!(status.contains(", mean logit on real "), "{status}");
+    assert!(
+        header.contains("  on real  on fake  ") && !header.contains("D("),
+        "{header}"
+    );
+    let [status, header] = text("usual", GanLoss::NonSaturating)?;
+    assert!(status.contains(", D(real) 0."), "{status}");
+    assert!(header.contains("  D(real)  D(fake)  "), "{header}");
     Ok(())
 }
 

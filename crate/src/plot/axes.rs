@@ -77,13 +77,14 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
+    let beside = if y_name.is_empty() { 42 } else { 58 };
     let mut chart = draw(
         ChartBuilder::on(area)
             .margin(10 * DENSITY)
             .margin_right(18 * DENSITY)
             .margin_top(top)
             .x_label_area_size(46 * DENSITY)
-            .y_label_area_size(58 * DENSITY)
+            .y_label_area_size(beside * DENSITY)
             .build_cartesian_2d(x.range, y_range),
     )?;
     draw(

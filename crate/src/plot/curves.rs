@@ -9,6 +9,8 @@ use super::Figure;
 use super::axes::{Axis, axes, tick};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
 use super::distance::distance_panel;
+use super::marks::{Mark, dashed_line, undecided};
+use crate::loss::GanLoss;
 use crate::record::History;
 use crate::{Error, Result};
 
@@ -25,10 +27,23 @@ const LIVE_VALUES: usize = 2000;
 const NOTE: RGBColor = RGBColor(110, 110, 110);
 /// The running mean spans this part of the run.
 const SMOOTHING: usize = 50;
+/// The first steps, in which most happens, have a panel of their own, if the run is at least this many times longer.
+const FIRST: usize = 100;
+const LONGER: usize = 3;
+const FIRST_WIDTH: u32 = 220 * DENSITY;
+/// On the right, for the names of the dashed lines, which begin this far from the edge.
+const MARKS_WIDTH: u32 = 88 * DENSITY;
+const NAMES: u32 = 98 * DENSITY;
+/// Above the panels, for their legend.
+const LEGEND: u32 = 38 * DENSITY;
 
-/// The losses of both networks over the epochs: every step pale, their running mean bold. The axis ends
-/// where all but 2 in 1000 steps lie; spikes beyond it are cut off. Below them, the Fréchet distance, if the history has
-/// any.
+/// The losses of both networks: on the left each of the first hundred steps, then the epochs of the whole run, every step
+/// pale, their running mean bold. The axis ends where all but 2 in 1000 steps lie; spikes beyond it are cut off. Below
+/// them, the Fréchet distance, if the history has any.
+///
+/// Dashed lines are at 2 log 2 = 1.39 and log 2 = 0.69. There the two losses stand while the discriminator gives every
+/// image the probability ½, if the loss is [`GanLoss::NonSaturating`](crate::loss::GanLoss::NonSaturating), as
+/// [`History::loss`] says until it is set to another one.
 ///
 /// # Errors
 /// [`Error::Value`] when no step has been recorded, or a loss is not finite.
@@ -59,7 +74,7 @@ pub fn loss_curves(history: &History) -> Result<Figure> {
     let mut canvas = Canvas::new(WIDTH, PANEL_HEIGHT + below, 255);
     {
         let (top, bottom) = canvas.area().split_vertically(PANEL_HEIGHT);
-        panel(&top, "loss", &losses, epochs)?;
+        loss_panels(&top, &losses, epochs, history.loss)?;
         if let Some((_, last)) = distances.last() {
             words = format!("; the Fréchet distance ends at {last:.2}");
             let floor = history.frechet_floor.as_slice();
@@ -78,10 +93,14 @@ pub fn loss_curves(history: &History) -> Result<Figure> {
         format!("the {} from {first:.2} to {last:.2}", series.name)
     };
     canvas.into_png(format!(
-        "Losses over {} epochs of training: {}, {}{words}.",
+        "Losses over {} epochs of training: {}, {}{words}.{}",
         tick(&epochs),
         course(&losses[0]),
-        course(&losses[1])
+        course(&losses[1]),
+        match undecided(history.loss) {
+            Some([(_, d), (_, g)]) => format!(" Dashed: {d} and {g}."),
+            None => String::new(),
+        }
     ))
 }
 
@@ -102,7 +121,7 @@ pub(crate) fn live_loss_curves(d_loss: &[f32], g_loss: &[f32]) -> Result<Option<
         legend_names(&area, 10 * DENSITY as i32, 12 * DENSITY as i32, &series)?;
         let margin = 6 * DENSITY;
         let plot = area.margin(24 * DENSITY, margin, margin, margin);
-        means(&plot, &series, &y_range(&series))?;
+        means(&plot, &series, &y_range(&series, &[]))?;
     }
     Ok(Some(canvas.into_frame(words)?))
 }
@@ -142,18 +161,68 @@ fn axis(epochs: f64) -> Axis<'static> {
     }
 }
 
-/// One plot with its axes and legend; the series span its whole width.
-fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()> {
-    let y_range = y_range(series);
-    let y = Axis {
-        name: y_name,
-        range: y_range.clone(),
-        labels: 8,
+/// The first steps beside the whole run, under one legend, on the same scale.
+fn loss_panels(area: &Area, series: &[Series; 2], epochs: f64, loss: GanLoss) -> Result<()> {
+    let marks = undecided(loss).map_or_else(Vec::new, |marks| marks.to_vec());
+    let y_range = y_range(series, &marks);
+    let (width, _) = area.dim_in_pixel();
+    let (plots, _) = area.split_horizontally(width - MARKS_WIDTH);
+    let steps = series[0].values.len();
+    let rows = if steps < LONGER * FIRST {
+        whole_run(&plots, "loss", series, &y_range, epochs, &marks)?
+    } else {
+        let (left, right) = plots.split_horizontally(FIRST_WIDTH);
+        first_steps(&left, series, &y_range, &marks)?;
+        whole_run(&right, "", series, &y_range, epochs, &marks)?
     };
-    let chart = axes(area, 38 * DENSITY, axis(epochs), y)?;
+    for (value, name) in marks {
+        let share = (value - y_range.start) / (y_range.end - y_range.start);
+        let y = f64::from(rows.end) - share * f64::from(rows.end - rows.start);
+        let place = (width as i32 - NAMES as i32, y as i32 + LOWER);
+        let style = font(12 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
+        draw(area.draw(&Text::new(name, place, style)))?;
+    }
+    legend(area, series)
+}
+
+/// Every one of the first steps.
+fn first_steps(area: &Area, series: &[Series], y_range: &Range<f64>, marks: &[Mark]) -> Result<()> {
+    let x = Axis {
+        name: "step",
+        range: 0.0..FIRST as f64,
+        labels: 5,
+    };
+    let mut chart = axes(area, LEGEND, x, loss_axis("loss", y_range))?;
+    for (value, _) in marks {
+        dashed_line(&mut chart, [0., FIRST as f64], *value)?;
+    }
+    for Series { colour, values, .. } in series {
+        let point = |(i, value): (usize, &f32)| {
+            (
+                i as f64 + 1.,
+                f64::from(*value).clamp(y_range.start, y_range.end),
+            )
+        };
+        let points = values[..FIRST].iter().enumerate().map(point);
+        let line = LineSeries::new(points, colour.stroke_width(3 * DENSITY / 2));
+        draw(chart.draw_series(line))?;
+    }
+    Ok(())
+}
+
+/// All steps, over the whole width. Returns the rows of pixels that the plot takes.
+fn whole_run(
+    area: &Area,
+    y_name: &str,
+    series: &[Series],
+    y_range: &Range<f64>,
+    epochs: f64,
+    marks: &[Mark],
+) -> Result<Range<i32>> {
+    let mut chart = axes(area, LEGEND, axis(epochs), loss_axis(y_name, y_range))?;
     let plot = chart.plotting_area().strip_coord_spec();
     let (columns, rows) = plot.dim_in_pixel();
-    let row = |value: f32| row(value, &y_range, rows);
+    let row = |value: f32| row(value, y_range, rows);
     for Series { colour, values, .. } in series {
         let pale = colour.mix(0.3).filled();
         for (column, (low, high)) in (0..).zip(envelope(values, columns as usize)) {
@@ -162,8 +231,19 @@ fn panel(area: &Area, y_name: &str, series: &[Series], epochs: f64) -> Result<()
             draw(plot.draw(&Rectangle::new(corners, pale)))?;
         }
     }
-    means(&plot, series, &y_range)?;
-    legend(area, series)
+    for (value, _) in marks {
+        dashed_line(&mut chart, [0., epochs], *value)?;
+    }
+    means(&plot, series, y_range)?;
+    Ok(plot.get_pixel_range().1)
+}
+
+fn loss_axis<'a>(name: &'a str, y_range: &Range<f64>) -> Axis<'a> {
+    Axis {
+        name,
+        range: y_range.clone(),
+        labels: 8,
+    }
 }
 
 /// The running means, over the whole width of `plot`.
@@ -214,14 +294,20 @@ fn legend_names(area: &Area, mut x: i32, middle: i32, series: &[Series]) -> Resu
     Ok(())
 }
 
-/// From zero, or below where losses are negative, to above the means and all but 2 in 1000 steps.
-fn y_range(series: &[Series]) -> Range<f64> {
-    let mut all: Vec<f32> = series.iter().flat_map(|s| s.values.to_vec()).collect();
-    all.sort_by(f32::total_cmp);
-    let smooth = || series.iter().flat_map(|s| s.smooth.iter().copied());
-    let cut = all.len() / 500;
-    let low = smooth().fold(all[cut], f32::min).min(0.0);
-    let high = smooth().fold(all[all.len() - 1 - cut], f32::max).max(low);
+/// From zero, or below where losses are negative, to above the marks, the means, all but 2 in 1000 steps, and all but 2
+/// in 100 of the first ones.
+fn y_range(series: &[Series], marks: &[Mark]) -> Range<f64> {
+    let all = series.iter().flat_map(|s| s.values.to_vec()).collect();
+    let first = |s: &Series| s.values[..s.values.len().min(FIRST)].to_vec();
+    let first = series.iter().flat_map(first).collect();
+    let ends = [without_spikes(all, 500), without_spikes(first, 50)];
+    let smooth = series.iter().flat_map(|s| s.smooth.iter().copied());
+    let shown = ends.into_iter().flatten().chain(smooth);
+    let shown = shown.chain(marks.iter().map(|mark| mark.0 as f32));
+    let (low, high) = shown.fold((0f32, f32::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    let high = high.max(low);
     let room = (f64::from(high) - f64::from(low)).max(1e-3) * 0.06;
     let bottom = if low < 0.0 {
         f64::from(low) - room
@@ -229,6 +315,13 @@ fn y_range(series: &[Series]) -> Range<f64> {
         0.0
     };
     bottom..f64::from(high) + room
+}
+
+/// The least and the greatest of some values, without one in `rare` at either end.
+fn without_spikes(mut values: Vec<f32>, rare: usize) -> [f32; 2] {
+    values.sort_by(f32::total_cmp);
+    let cut = values.len() / rare;
+    [values[cut], values[values.len() - 1 - cut]]
 }
 
 /// The least and the greatest value of the curve within each of `columns` equal parts of its length.
@@ -256,7 +349,8 @@ fn interpolate(values: &[f32], position: f64) -> f32 {
     values[left] * (1.0 - share) + values[right] * share
 }
 
-/// The mean of each value and its `reach` neighbours on both sides, as far as there are any.
+/// The mean of each value and its `reach` neighbours on both sides. Near the start, only as many as there are before it:
+/// the curve starts at the first value instead of at the mean of those that follow. At the end all that are there.
 fn running_mean(values: &[f32], reach: usize) -> Vec<f32> {
     let mut sums = vec![0.0];
     for value in values {
@@ -264,7 +358,8 @@ fn running_mean(values: &[f32], reach: usize) -> Vec<f32> {
     }
     (0..values.len())
         .map(|i| {
-            let (from, to) = (i.saturating_sub(reach), (i + reach + 1).min(values.len()));
+            let reach = reach.min(i);
+            let (from, to) = (i - reach, (i + reach + 1).min(values.len()));
             ((sums[to] - sums[from]) / (to - from) as f64) as f32
         })
         .collect()

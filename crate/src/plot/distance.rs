@@ -7,6 +7,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::axes::{Axis, log_axes, tick};
 use super::canvas::{Area, DENSITY, INK, draw, font};
+use super::marks::dashed_line;
 use crate::Result;
 
 /// Below this a distance is as good as none, and its logarithm says nothing.
@@ -34,12 +35,8 @@ pub(super) fn distance_panel(
     };
     let mut chart = log_axes(area, top, x, y)?;
     let place = |&(x, value): &(f64, f64)| (x, value.max(LEAST));
-    let grey = INK.mix(0.6);
     for &floor in floors {
-        let ends = [(left, floor), (right, floor)].map(|end| place(&end));
-        let dashes =
-            DashedLineSeries::new(ends, 6 * DENSITY, 4 * DENSITY, grey.stroke_width(DENSITY));
-        draw(chart.draw_series(dashes))?;
+        dashed_line(&mut chart, [left, right], floor.max(LEAST))?;
         let words = format!("real digits: {}", tick(&((100. * floor).round() / 100.)));
         // On the left, where curves are far above it.
         let beside = (left + 0.01 * (right - left), floor.max(LEAST));

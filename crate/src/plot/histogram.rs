@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::Figure;
 use super::axes::{Axis, class_axes};
 use super::canvas::{Canvas, DENSITY, INK, draw};
-use super::runs::{COLOURS, LEGEND_ROW, write_names};
+use super::runs::{COLOURS, legend_height, write_names};
 use crate::metrics::Classes;
 use crate::{Error, Result};
 
@@ -35,14 +35,14 @@ pub fn class_histogram(generators: &[(&str, &Classes)], real: &Classes) -> Resul
             names.len()
         )));
     }
-    let legend = LEGEND_ROW * (generators.len() as u32 + 1) + 8 * DENSITY;
+    let colours = COLOURS.iter().copied().take(generators.len());
+    let entries = generators.iter().map(|(name, _)| *name).zip(colours);
+    let entries: Vec<_> = entries.chain([("real digits", INK)]).collect();
+    let legend = legend_height(&entries, WIDTH)?;
     let mut canvas = Canvas::new(WIDTH, legend + PANEL_HEIGHT, 255);
     {
         let (top, panel) = canvas.area().split_vertically(legend);
-        let colours = COLOURS.iter().copied().take(generators.len());
-        let texts = generators.iter().map(|(name, _)| *name);
-        let entries = texts.zip(colours).chain([("real digits", INK)]);
-        write_names(&top, entries)?;
+        write_names(&top, &entries)?;
         let all = generators.iter().map(|(_, classes)| *classes);
         let fractions = all.chain([real]).flat_map(|classes| &classes.histogram);
         let y = Axis {

@@ -38,7 +38,27 @@ pub fn labelled_grid(samples: &Tensor, rows: &[&str], columns: &[&str]) -> Resul
             alt += &format!(" {name}: {}.", titles.join(", ").replace('\n', " "));
         }
     }
-    draw_labelled(&pictures, across, rows, columns)?.into_png(alt)
+    let layout = Layout::new(&pictures, across, rows, columns, None)?;
+    layout.draw(&pictures, rows, columns)?.into_png(alt)
+}
+
+/// Generated samples of one class a row, each behind the name of its class. Smaller and made faster for a display that is
+/// replaced a few times a second (`live`).
+pub(crate) fn class_grid(samples: &Tensor, names: &[&str], live: bool) -> Result<Figure> {
+    let pictures = Pictures::from_samples(samples, "class_grid")?;
+    let across = columns_of(pictures.len(), names, &[])?;
+    let alt = format!(
+        "{} generated digits {}, a class each: {}.",
+        pictures.len(),
+        rows_of(names.len(), across),
+        names.join(", ")
+    );
+    let layout = Layout::new(&pictures, across, names, &[], live.then_some(DENSITY))?;
+    let canvas = layout.draw(&pictures, names, &[])?;
+    match live {
+        true => canvas.into_frame(alt),
+        false => canvas.into_png(alt),
+    }
 }
 
 /// How many columns so many pictures have, which must fill their rows.
@@ -67,43 +87,8 @@ fn columns_of(n: usize, rows: &[&str], columns: &[&str]) -> Result<usize> {
     }
 }
 
-/// Pictures in full rows of `across`, with titles where there are any.
-pub(super) fn draw_labelled(
-    pictures: &Pictures,
-    across: usize,
-    rows: &[&str],
-    columns: &[&str],
-) -> Result<Canvas> {
-    let layout = Layout::new(pictures, across, rows, columns)?;
-    let mut canvas = Canvas::new(layout.width(), layout.height(), 255);
-    for i in 0..pictures.len() {
-        let [left, top] = layout.corner(i);
-        let [width, height] = layout.picture.map(|side| side + 2 * layout.gap);
-        canvas.fill(left - layout.gap, top - layout.gap, width, height, GUTTER);
-        canvas.picture(left, top, layout.scale, pictures, i);
-    }
-    let area = canvas.area();
-    for (row, title) in rows.iter().enumerate() {
-        let [left, top] = layout.corner(row * across);
-        let middle = top + layout.picture[1] / 2;
-        write(
-            &area,
-            title,
-            [left - layout.gap - SPACE, middle],
-            HPos::Right,
-        )?;
-    }
-    for (column, title) in columns.iter().enumerate() {
-        let [left, top] = layout.corner(column);
-        let middle = [left + layout.picture[0] / 2, (top - layout.gap) / 2];
-        write(&area, title, middle, HPos::Center)?;
-    }
-    drop(area);
-    Ok(canvas)
-}
-
 /// Where everything stands, in device pixels.
-struct Layout {
+pub(super) struct Layout {
     across: usize,
     down: usize,
     scale: u32,
@@ -118,14 +103,22 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(pictures: &Pictures, across: usize, rows: &[&str], columns: &[&str]) -> Result<Self> {
+    /// Pictures in full rows of `across`, with titles where there are any, at this scale or the largest that fits a page.
+    pub fn new(
+        pictures: &Pictures,
+        across: usize,
+        rows: &[&str],
+        columns: &[&str],
+        scale: Option<u32>,
+    ) -> Result<Self> {
         let lines = columns.iter().map(|title| title.lines().count()).max();
         let left = match widest(rows)? {
             0 => SPACE,
             width => width + 2 * SPACE,
         };
         let above = lines.map_or(SPACE, |lines| lines as u32 * LINE + SPACE);
-        let scale = scale_within(MAX_WIDTH - left.min(MAX_WIDTH / 2), across, pictures.width);
+        let room = MAX_WIDTH - left.min(MAX_WIDTH / 2);
+        let scale = scale.unwrap_or_else(|| scale_within(room, across, pictures.width));
         let gap = scale.div_ceil(2);
         let picture = [pictures.width, pictures.height].map(|side| side as u32 * scale);
         Ok(Layout {
@@ -137,6 +130,29 @@ impl Layout {
             pitch: (picture[0] + gap).max(widest(columns)? + SPACE),
             titles: [left + gap, above + gap],
         })
+    }
+
+    pub fn draw(&self, pictures: &Pictures, rows: &[&str], columns: &[&str]) -> Result<Canvas> {
+        let mut canvas = Canvas::new(self.width(), self.height(), 255);
+        for i in 0..pictures.len() {
+            let [left, top] = self.corner(i);
+            let [width, height] = self.picture.map(|side| side + 2 * self.gap);
+            canvas.fill(left - self.gap, top - self.gap, width, height, GUTTER);
+            canvas.picture(left, top, self.scale, pictures, i);
+        }
+        let area = canvas.area();
+        for (row, title) in rows.iter().enumerate() {
+            let [left, top] = self.corner(row * self.across);
+            let place = [left - self.gap - SPACE, top + self.picture[1] / 2];
+            write(&area, title, place, HPos::Right)?;
+        }
+        for (column, title) in columns.iter().enumerate() {
+            let [left, top] = self.corner(column);
+            let place = [left + self.picture[0] / 2, (top - self.gap) / 2];
+            write(&area, title, place, HPos::Center)?;
+        }
+        drop(area);
+        Ok(canvas)
     }
 
     /// The top left corner of picture `i`.

@@ -1,12 +1,9 @@
 //! Samples above the digits that they may be copies of.
 
 use candle_core::Tensor;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
-use super::canvas::{Canvas, DENSITY, INK, LOWER, draw, font};
-use super::grid::Grid;
+use super::labelled::Layout;
 use super::samples::Pictures;
 use crate::data::Digits;
 use crate::metrics::{Neighbour, Neighbours};
@@ -14,8 +11,6 @@ use crate::{Error, Result};
 
 /// The most samples whose digits are still seen well side by side.
 const MOST: usize = 20;
-const NAMES: u32 = 128 * DENSITY;
-const SPACE: u32 = 8 * DENSITY;
 
 /// Up to twenty samples (n, 1, height, width) in [-1, 1], each above the training digit nearest to it in the judge's features
 /// and the one nearest in pixels. Where all three are the same, the generator has copied.
@@ -42,28 +37,19 @@ pub fn nearest_neighbours(
         "nearest_neighbours",
         ["samples", "the data set"],
     )?;
-    let rows = [
-        ("sample", &samples),
-        ("nearest in features", &by_features),
-        ("nearest in pixels", &by_pixels),
-    ];
-    let grid = Grid::new(&samples, samples.len());
-    let (width, row) = (NAMES + grid.width() + SPACE, grid.height() + SPACE);
-    let mut canvas = Canvas::new(width, rows.len() as u32 * row + SPACE, 255);
-    let style = font(13 * DENSITY, INK).pos(Pos::new(HPos::Right, VPos::Center));
-    for (i, (name, pictures)) in (0u32..).zip(rows) {
-        let top = SPACE + i * row;
-        grid.draw(&mut canvas, NAMES, top, pictures);
-        let place = (
-            (NAMES - SPACE) as i32,
-            (top + grid.height() / 2) as i32 + LOWER,
-        );
-        draw(canvas.area().draw(&Text::new(name, place, style.clone())))?;
-    }
-    canvas.into_png(format!(
+    let all = Pictures {
+        bytes: [&samples, &by_features, &by_pixels]
+            .iter()
+            .flat_map(|row| row.bytes.clone())
+            .collect(),
+        ..samples
+    };
+    let rows = ["sample", "nearest in features", "nearest in pixels"];
+    let layout = Layout::new(&all, all.len() / rows.len(), &rows, &[], None)?;
+    layout.draw(&all, &rows, &[])?.into_png(format!(
         "{} generated digits in a row; below each the training digit nearest in features, labelled {labels}, and the one \
          nearest in pixels, labelled {others}.",
-        samples.len()
+        all.len() / rows.len()
     ))
 }
 

@@ -30,6 +30,9 @@ pub struct History {
     pub epochs: usize,
     /// Steps that an epoch has.
     pub steps_per_epoch: usize,
+    /// The game that is played: [`GanLoss::NonSaturating`], unless it is set to another one. It decides which values
+    /// [`plot::loss_curves`](crate::plot::loss_curves) marks.
+    pub loss: GanLoss,
     /// The discriminator's loss, one value per step.
     pub d_loss: Vec<f32>,
     /// The generator's loss, one value per step.
@@ -63,6 +66,7 @@ impl History {
         History {
             epochs,
             steps_per_epoch,
+            loss: GanLoss::NonSaturating,
             d_loss: Vec::new(),
             g_loss: Vec::new(),
             d_real: Vec::new(),

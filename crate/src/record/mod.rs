@@ -14,7 +14,7 @@ pub use history::History;
 pub use judgement::Judgement;
 pub use progress::{Means, Position, Progress};
 pub(crate) use progress::{clock, seconds};
-pub(crate) use score::{accuracy, diverged, score};
+pub(crate) use score::{accuracy, are_probabilities, diverged, score};
 pub use snapshot::Snapshot;
 pub use stats::{Stats, StepStats, read_stats};
 pub(crate) use stats::{StatsFile, Window};

@@ -33,6 +33,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// The Fréchet distance, where one was just measured.
     pub frechet: Option<f64>,
+    /// Whether the scores are mean logits: those of a game whose logits stand for no probability.
+    pub logits: bool,
     /// Whether the table has a column for Fréchet distances.
     pub judged: bool,
     /// Whether this is the first line of a table, which comes with a header.
@@ -81,16 +83,31 @@ impl Progress {
             .then(|| seconds(self.elapsed.as_secs_f64() * rest))
     }
 
-    /// The names of the columns.
+    /// The names of the columns. D(real) and D(fake) are probabilities; logits are called "on real" and "on fake".
     pub fn header(&self) -> String {
         let position = match self.position {
             Position::Epoch { .. } => "  epoch",
             Position::Step { .. } => "    step     images",
         };
+        let scores = match self.logits {
+            true => "on real  on fake",
+            false => "D(real)  D(fake)",
+        };
         let frechet = if self.judged { "   Fréchet" } else { "" };
-        format!(
-            "{position}   D loss   G loss  D(real)  D(fake)  images/s   elapsed      left{frechet}"
-        )
+        format!("{position}   D loss   G loss  {scores}  images/s   elapsed      left{frechet}")
+    }
+
+    /// The means in words; none before the first step.
+    pub(crate) fn words(&self) -> Option<String> {
+        let means = self.means?;
+        let scores = match self.logits {
+            true => ["mean logit on real", "on fake"],
+            false => ["D(real)", "D(fake)"],
+        };
+        Some(format!(
+            "D loss {:.3}, G loss {:.3}, {} {:.2}, {} {:.2}",
+            means.d_loss, means.g_loss, scores[0], means.d_real, scores[1], means.d_fake
+        ))
     }
 }
 
@@ -187,6 +204,7 @@ mod tests {
             };
             for (position, judged) in [(epoch, false), (step, false), (step, true)] {
                 let progress = Progress {
+                    logits: judged,
                     position,
                     fraction: 0.01,
                     means: Some(means),

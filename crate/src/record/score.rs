@@ -9,13 +9,21 @@ use crate::{Error, Result};
 /// The mean score of a batch of logits; see [`StepStats::d_real`](super::StepStats::d_real).
 pub(crate) fn score(game: GanLoss, logits: &Tensor) -> Result<f32> {
     let logits = logits.detach();
-    let scores = match game {
-        GanLoss::NonSaturating | GanLoss::Minimax => sigmoid(&logits)?,
-        GanLoss::LeastSquares | GanLoss::Hinge | GanLoss::Wasserstein | GanLoss::Relativistic => {
-            logits
-        }
+    let scores = match are_probabilities(game) {
+        true => sigmoid(&logits)?,
+        false => logits,
     };
     Ok(scores.mean_all()?.to_scalar()?)
+}
+
+/// Whether a game's logits stand for probabilities, which its scores then are.
+pub(crate) fn are_probabilities(game: GanLoss) -> bool {
+    match game {
+        GanLoss::NonSaturating | GanLoss::Minimax => true,
+        GanLoss::LeastSquares | GanLoss::Hinge | GanLoss::Wasserstein | GanLoss::Relativistic => {
+            false
+        }
+    }
 }
 
 /// See [`StepStats::d_accuracy`](super::StepStats::d_accuracy).

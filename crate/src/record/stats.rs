@@ -42,6 +42,9 @@ pub struct Stats {
     pub step: u64,
     /// Real images that the discriminator had seen by then.
     pub images: u64,
+    /// How often it had seen the whole data set by then; none in lines of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<f64>,
     /// Time spent in training steps, over all sessions of the run.
     #[serde(deserialize_with = "or_nan")]
     pub seconds: f64,
@@ -89,7 +92,7 @@ fn or_nan<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<f64, D::Er
 
 impl Stats {
     /// The line as progress of a run of `total_images`.
-    pub(crate) fn progress(&self, total_images: u64) -> Progress {
+    pub(crate) fn progress(&self, total_images: u64, logits: bool) -> Progress {
         Progress {
             position: Position::Step {
                 step: self.step,
@@ -106,6 +109,7 @@ impl Stats {
             images_per_second: self.images_per_second,
             elapsed: seconds(self.seconds),
             frechet: self.frechet,
+            logits,
             ..Progress::default()
         }
     }
@@ -166,6 +170,7 @@ impl Window {
         Stats {
             step: step.step,
             images: step.images,
+            epoch: None,
             seconds,
             d_loss: mean(self.d_loss),
             d_penalty: mean(self.d_penalty),

@@ -29,6 +29,11 @@ impl Epochs {
         }
     }
 
+    /// Images in an epoch: those that make whole batches.
+    pub fn images(&self) -> usize {
+        self.digits.len() / self.batch_size * self.batch_size
+    }
+
     /// The next images and their labels. A new epoch's order is drawn from `rng`.
     pub fn next(&mut self, rng: &Rng) -> Result<(Tensor, Tensor)> {
         if let Some(batch) = self.batches.next() {

@@ -3,7 +3,7 @@
 use super::trainer::Trainer;
 use super::warnings::Warnings;
 use crate::live::Live;
-use crate::record::{Judgement, StepStats, Window};
+use crate::record::{Judgement, StepStats, Window, are_probabilities};
 use crate::{Error, Result, interrupt};
 
 impl Trainer {
@@ -70,6 +70,7 @@ impl Trainer {
         let norms = [state.d_adam.gradient_norm()?, state.g_adam.gradient_norm()?];
         let rate = state.g_adam.learning_rate;
         let mut stats = state.window.stats(&last.stats, state.seconds, norms, rate);
+        stats.epoch = Some(stats.images as f64 / state.epochs.images() as f64);
         let mut warnings = state.warnings.clone();
         let texts = warnings.look(state.window.steps, &last.real, &last.fake, stats.d_accuracy)?;
         // An error up to the line leaves the window open: the next line makes up for it, with a judgement of its own.
@@ -83,7 +84,8 @@ impl Trainer {
         self.judged = judgement.or(self.judged);
         self.state.warnings = warnings;
         self.state.window = Window::default();
-        let mut progress = stats.progress(self.recipe.total_images);
+        let logits = !are_probabilities(self.recipe.loss);
+        let mut progress = stats.progress(self.recipe.total_images, logits);
         progress.judged = self.judging.is_some();
         self.reporter.progress(progress);
         for text in texts {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::sampler::COLUMNS;
 use super::trainer::Trainer;
 use crate::display::{Content, Show, evcxr_display};
 use crate::live::Live;
@@ -43,7 +42,7 @@ impl Trainer {
             judged: self.judged(),
             best: self.best(),
             paused: false,
-            samples: plot::live_grid(&self.fixed_samples()?, COLUMNS)?,
+            samples: self.fixed_grid(true)?,
             curves: plot::live_loss_curves(&self.losses[0], &self.losses[1])?,
             warnings: Vec::new(),
         })
@@ -78,12 +77,8 @@ impl fmt::Display for Status {
             let percent = 100. * progress.fraction;
             write!(f, ", step {step}, {images} of {of} images ({percent:.0}%)")?;
         }
-        if let Some(means) = &progress.means {
-            write!(
-                f,
-                "\nD loss {:.3}, G loss {:.3}, D(real) {:.2}, D(fake) {:.2}",
-                means.d_loss, means.g_loss, means.d_real, means.d_fake
-            )?;
+        if let Some(words) = progress.words() {
+            write!(f, "\n{words}")?;
         }
         let (speed, elapsed) = (progress.images_per_second, clock(progress.elapsed));
         write!(f, "\n{speed:.0} images/s, {elapsed} elapsed")?;

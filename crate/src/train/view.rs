@@ -11,7 +11,7 @@ use crate::Result;
 use crate::nn::Network;
 use crate::plot::{self, Figure};
 use crate::recipe::Recipe;
-use crate::record::{Means, Position, Progress, seconds};
+use crate::record::{Means, Position, Progress, are_probabilities, seconds};
 use crate::rng::Rng;
 
 impl Trainer {
@@ -59,6 +59,7 @@ impl Trainer {
             },
             elapsed: seconds(state.seconds),
             judged: self.judging.is_some(),
+            logits: !are_probabilities(self.recipe.loss),
             ..Progress::default()
         }
     }
@@ -115,10 +116,23 @@ impl Trainer {
     /// # Errors
     /// When weights are not finite.
     pub fn grid(&self) -> Result<Figure> {
-        plot::sample_grid(&self.fixed_samples()?, COLUMNS)
+        self.fixed_grid(false)
     }
 
-    pub(super) fn fixed_samples(&self) -> Result<Tensor> {
-        self.generator().forward(&self.fixed)
+    /// [`Trainer::grid`]; smaller and made faster for a display that is soon replaced (`live`).
+    pub(super) fn fixed_grid(&self, live: bool) -> Result<Figure> {
+        let samples = self.generator().forward(&self.fixed)?;
+        match (self.recipe.classes, live) {
+            (Some(classes), _) => {
+                let names = self.state.epochs.digits.class_names();
+                let other = |class: usize| class.to_string();
+                let name = |class| names.get(class).cloned().unwrap_or_else(|| other(class));
+                let names: Vec<String> = (0..classes).map(name).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                plot::class_grid(&samples, &names, live)
+            }
+            (None, true) => plot::live_grid(&samples, COLUMNS),
+            (None, false) => plot::sample_grid(&samples, COLUMNS),
+        }
     }
 }
