@@ -261,7 +261,9 @@ fn a_table_compares_generators_with_the_floor() {
     let lines: Vec<_> = text.lines().map(words).collect();
     assert_eq!(
         lines[1],
-        ["metric", "first", "blurred", "<b>", "real", "digits", "better"]
+        [
+            "metric", "first", "blurred", "<b>", "real", "digits", "better"
+        ]
     );
     let floor = evaluation.floor();
     let row = [one.frechet, other.frechet, floor.frechet].map(|value| format!("{value:.2}"));
