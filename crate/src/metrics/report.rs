@@ -9,7 +9,7 @@ use crate::display::{Content, Show, evcxr_display, html_table};
 use crate::{Error, Result};
 
 /// All metrics of one generator, made by [`Evaluation::report`](super::Evaluation::report). Shows itself in a cell and
-/// prints as text, with the floor beside.
+/// prints as text, with the values of real digits beside.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What the generator is called.
