@@ -302,3 +302,126 @@ fn an_empty_history_is_named() {
         .to_string();
     assert!(message.contains("train first"), "{message}");
 }
+
+/// Columns and rows in which a colour occurs, below the legend.
+fn places(image: &DynamicImage, colour: [u8; 3]) -> Vec<(u32, u32)> {
+    let image = image.to_rgb8();
+    let inked = image.enumerate_pixels().filter(|p| p.2.0 == colour);
+    inked
+        .map(|(x, y, _)| (x, y))
+        .filter(|&(_, y)| y > 70)
+        .collect()
+}
+
+const BLUE: [u8; 3] = [0, 114, 178];
+const VERMILLION: [u8; 3] = [213, 94, 0];
+
+#[test]
+fn lines_go_through_their_points() {
+    let rising: Vec<(f64, f64)> = (0..=100).map(|i| (i.into(), i.into())).collect();
+    let level = vec![(0., 20.), (100., 20.)];
+    let curves = [("rising", &rising), ("level", &level)];
+    let figure = plot::lines(["step", "norm"], &curves, &[("half", 50.)]).unwrap();
+    let image = decode(&figure);
+    let line = places(&image, BLUE);
+    let row_at = |column: u32| line.iter().find(|p| p.0 == column).expect("no gap").1;
+    let left = line.iter().map(|p| p.0).min().unwrap();
+    let right = line.iter().map(|p| p.0).max().unwrap();
+    let at = |share: f64| row_at(left + (share * f64::from(right - left)) as u32);
+    let (bottom, top) = (at(0.01), at(0.99));
+    let middle = (bottom + top) / 2;
+    assert!(top + 300 < bottom, "it rises from {bottom} to {top}");
+    assert!(at(0.5).abs_diff(middle) < 8, "{} {middle}", at(0.5));
+    let level: Vec<u32> = places(&image, VERMILLION).iter().map(|p| p.1).collect();
+    let mean = level.iter().sum::<u32>() / level.len() as u32;
+    // The curves cross where the rising one has come a fifth of its way: the axis is shared.
+    let crossing = (at(0.1) + at(0.3)) / 2;
+    assert!(mean.abs_diff(crossing) < 8, "{mean} {crossing}");
+    assert_eq!(
+        figure.alt(),
+        "norm over step. rising: from 0 at 0 to 100 at 100; level: from 20 at 0 to 20 at 100. Marked: half at 50."
+    );
+}
+
+#[test]
+fn a_mark_is_a_dashed_level_that_the_axis_makes_room_for() {
+    let low = [(0., 1.), (1., 2.)];
+    let without = decode(&plot::lines(["x", "y"], &[("low", low)], &[]).unwrap());
+    let with = decode(&plot::lines(["x", "y"], &[("low", low)], &[("far", 30.)]).unwrap());
+    let height = |image: &DynamicImage| {
+        let rows: Vec<u32> = places(image, BLUE).iter().map(|p| p.1).collect();
+        rows.iter().max().unwrap() - rows.iter().min().unwrap()
+    };
+    assert!(
+        height(&without) > 5 * height(&with),
+        "{} {}",
+        height(&without),
+        height(&with)
+    );
+    // The dashes: grey runs of one row, from the left end of the plot to the right.
+    let grey = with.to_rgb8();
+    let mark = |y: u32| {
+        let dark = |x: &u32| (90..160).contains(&grey[(*x, y)].0[0]);
+        (120..grey.width() - 40).filter(dark).count()
+    };
+    let dashes = (20..300).map(mark).max().unwrap();
+    assert!((600..1100).contains(&dashes), "{dashes}");
+}
+
+#[test]
+fn a_logarithmic_axis_gives_each_decade_the_same_room() {
+    let decades: Vec<(f64, f64)> = (-6..=2).map(|i| (i.into(), 10f64.powi(i))).collect();
+    let figure = plot::log_lines(["x", "y"], &[("decades", &decades)], &[]).unwrap();
+    let line = places(&decode(&figure), BLUE);
+    let row_at = |column: u32| line.iter().find(|p| p.0 == column).unwrap().1;
+    let left = line.iter().map(|p| p.0).min().unwrap() + 8; // past half of the first dot
+    let right = line.iter().map(|p| p.0).max().unwrap() - 8;
+    let (first, last) = (row_at(left), row_at(right));
+    let middle = row_at((left + right) / 2);
+    assert!(
+        middle.abs_diff((first + last) / 2) < 12,
+        "{first} {middle} {last}"
+    );
+    assert!(
+        figure.alt().contains("from 1e-6 at -6 to 100 at 2"),
+        "{}",
+        figure.alt()
+    );
+    let linear = plot::lines(["x", "y"], &[("decades", &decades)], &[]).unwrap();
+    assert_ne!(linear.bytes(), figure.bytes());
+}
+
+#[test]
+fn lines_of_few_points_or_equal_values_are_drawn() {
+    for points in [
+        vec![(3., 5.)],
+        vec![(0., 0.), (1., 0.)],
+        vec![(2., -1e9), (2., 1e9)],
+    ] {
+        let figure = plot::lines(["x", "y"], &[("one", &points)], &[]).unwrap();
+        assert!(places(&decode(&figure), BLUE).len() > 60, "{points:?}");
+    }
+}
+
+#[test]
+fn lines_name_what_cannot_be_drawn() {
+    let fine = vec![(0., 1.)];
+    let says = |curves: &[(&str, &Vec<(f64, f64)>)], marks: &[(&str, f64)]| {
+        plot::lines(["x", "y"], curves, marks)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(says(&[], &[]).contains("expected 1 to 6 curves"));
+    assert!(says(&[("a", &fine); 7], &[]).contains("not 7"));
+    let message = says(&[("fine", &fine), ("empty", &vec![])], &[]);
+    assert!(message.contains("\"empty\" has no points"), "{message}");
+    let message = says(&[("loss", &vec![(0., 1.), (1., f64::NAN)])], &[]);
+    assert!(message.contains("\"loss\" holds (1, NaN)"), "{message}");
+    let message = says(&[("fine", &fine)], &[("floor", f64::INFINITY)]);
+    assert!(message.contains("\"floor\" lies at inf"), "{message}");
+    for (curves, marks) in [(vec![(0., 0.)], 1.), (vec![(0., 1.)], -2.)] {
+        let message = plot::log_lines(["x", "y"], &[("a", curves)], &[("mark", marks)]);
+        let message = message.unwrap_err().to_string();
+        assert!(message.contains("use lines"), "{message}");
+    }
+}

@@ -31,7 +31,7 @@ pub(super) fn axes<'a, 'b>(
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b>> {
-    draw_axes(area, top, x, &tick, (y.name, y.labels), y.range)
+    draw_axes(area, top, (x, &tick), (y.name, y.labels, &tick), y.range)
 }
 
 /// The same with a place for each class on the x axis, 1 wide: class `i` lies around `i`.
@@ -51,7 +51,7 @@ pub(super) fn class_axes<'a, 'b>(
         let name = class.and_then(|class| names.get(class));
         name.cloned().unwrap_or_default()
     };
-    draw_axes(area, top, x, &name, (y.name, y.labels), y.range)
+    draw_axes(area, top, (x, &name), (y.name, y.labels, &tick), y.range)
 }
 
 /// The same with a logarithmic y axis, for values above 0.
@@ -61,16 +61,18 @@ pub(super) fn log_axes<'a, 'b>(
     x: Axis,
     y: Axis,
 ) -> Result<Chart<'a, 'b, Logarithmic>> {
-    let y_axis = (y.name, y.labels);
-    draw_axes(area, top, x, &tick, y_axis, Logarithmic(y.range))
+    let y_axis = (y.name, y.labels, &log_tick as Text);
+    draw_axes(area, top, (x, &tick), y_axis, Logarithmic(y.range))
 }
+
+/// How a number of an axis is written.
+type Text<'a> = &'a dyn Fn(&f64) -> String;
 
 fn draw_axes<'a, 'b, Y>(
     area: &'a Area<'b>,
     top: u32,
-    x: Axis,
-    x_text: &dyn Fn(&f64) -> String,
-    (y_name, y_labels): (&str, usize),
+    (x, x_text): (Axis, Text),
+    (y_name, y_labels, y_text): (&str, usize, Text),
     y_range: Y,
 ) -> Result<Chart<'a, 'b, Y::CoordDescType>>
 where
@@ -95,7 +97,7 @@ where
             .x_labels(x.labels)
             .y_labels(y_labels)
             .x_label_formatter(&x_text)
-            .y_label_formatter(&tick)
+            .y_label_formatter(&y_text)
             .y_label_offset(LOWER)
             .label_style(font(13 * DENSITY, INK))
             .axis_desc_style(font(15 * DENSITY, INK))
@@ -154,4 +156,26 @@ pub(super) fn tick(value: &f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0" } else { text }.to_string()
+}
+
+/// The same for values of any size: three digits that count, and a power of ten where that is shorter.
+pub(super) fn log_tick(value: &f64) -> String {
+    let size = value.abs();
+    match size {
+        0. => "0".into(),
+        0.001..1e6 => {
+            let places = (2 - size.log10().floor() as i32).clamp(0, 5) as usize;
+            let text = format!("{value:.places$}");
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').into(),
+                false => text,
+            }
+        }
+        _ => {
+            let text = format!("{value:.2e}");
+            let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+            let digits = digits.trim_end_matches('0').trim_end_matches('.');
+            format!("{digits}e{power}")
+        }
+    }
 }
