@@ -1,5 +1,6 @@
 //! The paper that figures are drawn on: an RGB buffer with digits, text and plotters' shapes on it.
 
+use std::collections::HashMap;
 use std::sync::Once;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -9,6 +10,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 use plotters_bitmap::BitMapBackend;
+use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter};
 
 use super::samples::Pictures;
 use super::{Figure, Format};
@@ -63,6 +65,15 @@ impl Canvas {
         }
     }
 
+    /// Gives pixels of a row their colours, from `left` on.
+    pub fn paint_row(&mut self, left: u32, y: u32, colours: impl Iterator<Item = RGBColor>) {
+        let start = self.offset(left, y);
+        let pixels = self.rgb[start..].chunks_exact_mut(3);
+        for (pixel, RGBColor(red, green, blue)) in pixels.zip(colours) {
+            pixel.copy_from_slice(&[red, green, blue]);
+        }
+    }
+
     /// Writes a line of text whose top centre is at (x, y).
     pub fn text(&mut self, x: u32, y: u32, text: &str, style: TextStyle) -> Result<()> {
         let style = style.pos(Pos::new(HPos::Center, VPos::Top));
@@ -105,24 +116,76 @@ impl Canvas {
         self.encoded(alt, CompressionType::Fast)
     }
 
-    fn encoded(self, alt: String, compression: CompressionType) -> Result<Figure> {
+    /// The canvas as a figure of these colours only, at most 256: a fraction of the bytes, within a few milliseconds.
+    pub fn into_indexed(self, alt: String, palette: &[RGBColor]) -> Result<Figure> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, self.width, self.height);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_depth(BitDepth::Eight);
+        let channels = palette
+            .iter()
+            .flat_map(|&RGBColor(red, green, blue)| [red, green, blue]);
+        encoder.set_palette(channels.collect::<Vec<u8>>());
+        encoder.set_deflate_compression(DeflateCompression::Level(4));
+        // Places in a palette are no quantities: differences between them mean nothing.
+        encoder.set_filter(Filter::NoFilter);
+        let pixels = indices(&self.rgb, palette);
+        let written = encoder
+            .write_header()
+            .and_then(|mut writer| writer.write_image_data(&pixels));
+        written.map_err(|error| Error::Value(format!("PNG encoder: {error}")))?;
         let size = [self.width, self.height].map(|pixels| pixels.div_ceil(DENSITY));
+        Ok(Figure::new(bytes, Format::Png, alt, size))
+    }
+
+    fn encoded(self, alt: String, compression: CompressionType) -> Result<Figure> {
+        let size = [self.width, self.height];
         let is_grey = self
             .rgb
             .chunks_exact(3)
             .all(|p| p[0] == p[1] && p[1] == p[2]);
-        let (pixels, colour) = if is_grey {
-            (self.grey().collect(), ExtendedColorType::L8)
+        let bytes = if is_grey {
+            let pixels: Vec<u8> = self.grey().collect();
+            png(&pixels, size, ExtendedColorType::L8, compression)?
         } else {
-            (self.rgb, ExtendedColorType::Rgb8)
+            png(&self.rgb, size, ExtendedColorType::Rgb8, compression)?
         };
-        let bytes = png(&pixels, [self.width, self.height], colour, compression)?;
+        let size = size.map(|pixels| pixels.div_ceil(DENSITY));
         Ok(Figure::new(bytes, Format::Png, alt, size))
     }
 
     fn offset(&self, x: u32, y: u32) -> usize {
         3 * (y as usize * self.width as usize + x as usize)
     }
+}
+
+/// Pixels as places in a palette of at most 256 colours, each that of the nearest.
+fn indices(rgb: &[u8], palette: &[RGBColor]) -> Vec<u8> {
+    let nearest = |colour: [u8; 3]| {
+        let distance = |&RGBColor(red, green, blue): &RGBColor| {
+            let channels = [red, green, blue].into_iter().zip(colour);
+            let squares = channels.map(|(a, b)| i32::from(a.abs_diff(b)).pow(2));
+            squares.sum::<i32>()
+        };
+        let places = (0u8..=255).zip(palette);
+        places
+            .min_by_key(|(_, own)| distance(own))
+            .map_or(0, |(place, _)| place)
+    };
+    let mut known = HashMap::new();
+    // Most pixels have the colour of the one before.
+    let mut last = ([0; 3], nearest([0; 3]));
+    let pixels = rgb.chunks_exact(3).map(|pixel| {
+        let colour = [pixel[0], pixel[1], pixel[2]];
+        if colour != last.0 {
+            last = (
+                colour,
+                *known.entry(colour).or_insert_with(|| nearest(colour)),
+            );
+        }
+        last.1
+    });
+    pixels.collect()
 }
 
 /// Encodes pixels, row by row, of a picture of this width and height.

@@ -3,7 +3,6 @@
 //! Everything is in one block of HTML: a picture of all digits, and a script that puts sliders in its place. Where
 //! scripts don't run, as in an untrusted notebook or on a code host, the picture stays.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
@@ -12,9 +11,9 @@ use serde::Serialize;
 
 use super::Figure;
 use super::canvas::{Canvas, GUTTER};
+use super::page::save_page;
 use super::samples::Pictures;
 use crate::display::{Content, Show, escape, evcxr_display};
-use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Around the blocks.
@@ -179,20 +178,12 @@ impl Explorer {
     /// # Errors
     /// [`Error::Value`] unless the file is named .html, [`Error::Io`] when it cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let is_html = |extension: &OsStr| extension.eq_ignore_ascii_case("html");
-        if !path.extension().is_some_and(is_html) {
-            return Err(Error::Value(format!(
-                "{}: an explorer is saved as a page; name the file with the extension .html",
-                path.display()
-            )));
-        }
-        let page = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Generated digits</title>\n\
-             <body style=\"font-family: sans-serif; margin: 2em\">\n{}\n",
-            self.html()
-        );
-        write_atomically(path, |file| file.write_all(page.as_bytes()))
+        save_page(
+            path.as_ref(),
+            "an explorer",
+            "Generated digits",
+            &self.html(),
+        )
     }
 
     /// All digits in one picture: what is seen where scripts don't run.

@@ -90,6 +90,12 @@ impl Figure {
         image(format, &base64, &self.alt, self.width(), rendering)
     }
 
+    /// The picture as an address that holds all of it.
+    pub(super) fn data_url(&self) -> String {
+        let (format, base64) = (self.format.extension(), STANDARD.encode(&self.bytes));
+        format!("data:image/{format};base64,{base64}")
+    }
+
     /// Writes the picture to a file whose extension is its format, `.png` or `.gif`. A file of that name is
     /// replaced once the new one is complete.
     ///

@@ -178,29 +178,42 @@ impl<'a> LineChart<'a> {
         Ok(middle as u32 + 2 * SPACE)
     }
 
-    /// The marks, and over them the curves.
+    /// The curves, the marks, and over both the marks' names.
     fn fill<Y>(&self, chart: &mut Chart<Y>) -> Result<()>
     where
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        let (left, right) = {
-            let x = chart.as_coord_spec().x_spec().range();
-            (x.start, x.end)
-        };
-        let thin = INK.mix(0.6).stroke_width(DENSITY);
-        for &(name, y) in self.marks {
-            let ends = [(left, y), (right, y)];
-            draw(chart.draw_series(DashedLineSeries::new(ends, 6 * DENSITY, 4 * DENSITY, thin)))?;
-            let style = font(12 * DENSITY, INK).pos(Pos::new(HPos::Right, VPos::Bottom));
-            draw(chart.draw_series([Text::new(name.to_string(), (right, y), style)]))?;
-        }
         for ((_, points), colour) in self.curves.iter().zip(COLOURS) {
-            let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2 * DENSITY));
-            draw(chart.draw_series(line))?;
+            // Piece by piece: at a sharp turn, a thick line in one piece has a long thorn.
+            let piece = |ends: &[(f64, f64)]| {
+                PathElement::new(ends.to_vec(), colour.stroke_width(2 * DENSITY))
+            };
+            draw(chart.draw_series(points.windows(2).map(piece)))?;
             if points.len() <= DOTS {
                 let dot = |&point| Circle::new(point, 3 * DENSITY, colour.filled());
                 draw(chart.draw_series(points.iter().map(dot)))?;
             }
+        }
+        let Range { start, end } = chart.as_coord_spec().x_spec().range();
+        let (dash, gap) = (6 * DENSITY, 4 * DENSITY);
+        let thin = INK.stroke_width(DENSITY);
+        for &(_, y) in self.marks {
+            let level = [(start, y), (end, y)];
+            draw(chart.draw_series(DashedLineSeries::new(level, dash, gap, thin)))?;
+        }
+        let plot = chart.plotting_area().strip_coord_spec();
+        let style = font(12 * DENSITY, INK).pos(Pos::new(HPos::Right, VPos::Bottom));
+        for (name, y) in self.marks {
+            let (x, y) = chart.backend_coord(&(end, *y));
+            let (left, top) = plot.get_base_pixel();
+            let (x, y) = (x - left - 2 * DENSITY as i32, y - top - DENSITY as i32);
+            let (width, height) = draw(plot.estimate_text_size(name, &style))?;
+            let paper = [
+                (x - width as i32 - 2 * DENSITY as i32, y - height as i32),
+                (x + DENSITY as i32, y),
+            ];
+            draw(plot.draw(&Rectangle::new(paper, WHITE.mix(0.8).filled())))?;
+            draw(plot.draw(&Text::new(*name, (x, y), style.clone())))?;
         }
         Ok(())
     }
