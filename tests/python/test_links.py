@@ -1,0 +1,84 @@
+"""Links between notebooks, the README and the other Markdown pages: what they point to is there."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from pages import NOTEBOOKS, PAGES, blocks, cells, headings, links, markdown, marked, prose
+from rust_kernel import ROOT
+
+GLOSSARY = ROOT / "notebooks" / "glossary.md"
+# Words that the notebooks stress. All other italics are terms.
+STRESSED = set()
+
+each_page = pytest.mark.parametrize("path", NOTEBOOKS + PAGES, ids=lambda path: path.name)
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link into this page may name. JupyterLab, nbconvert and GitHub make anchors from headings: the first two keep
+    capitals, the last does not, so that a notebook needs the one and a page for all of them the other, or an <a id>."""
+    source = markdown(path)
+    named = set(re.findall(r'<a id="([^"]+)">', source))
+    kept = {text.replace(" ", "-") for text in headings(source)}
+    lowered = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings(source)}
+    return named | (kept if path.suffix == ".ipynb" else kept & lowered if path.parent.name == "notebooks" else lowered)
+
+
+def dead_links(path: Path):
+    places = [(str(cell), cell.source) for cell in cells(path) if cell.kind == "markdown"] if path.suffix == ".ipynb" else [(path.name, path.read_text())]
+    for place, source in places:
+        for text, url in links(source):
+            if re.match(r"[a-z]+:", url):
+                continue
+            file, _, anchor = url.partition("#")
+            target = path.parent / unquote(file) if file else path
+            if not target.exists():
+                yield f"{place}: [{text}]({url}): there is no {file}"
+            elif anchor and unquote(anchor) not in anchors(target):
+                yield f"{place}: [{text}]({url}): {target.name} has no heading with this anchor"
+
+
+@each_page
+def test_no_link_is_dead(path):
+    complain(dead_links(path))
+
+
+@each_notebook
+def test_every_term_in_italics_is_in_the_glossary(path):
+    complain(unexplained_terms(path))
+
+
+def unexplained_terms(path: Path):
+    """A term is set in italics where it is defined, and has an entry of its own."""
+    known = terms()
+    for cell in cells(path):
+        for term in marked(cell.source, "emphasis") if cell.kind == "markdown" else []:
+            words = term.lower().strip(" .,:;?!")
+            if not {words, words.removesuffix("s"), words.removesuffix("es")} & known and term not in STRESSED:
+                yield f"{cell}: *{term}* has no entry in glossary.md; a word that is only stressed belongs into STRESSED in {Path(__file__).name}"
+
+
+def terms() -> set[str]:
+    """The entries of the glossary: "KID (kernel distance)" is both "kid" and "kernel distance"."""
+    entries = headings(markdown(GLOSSARY))[1:]
+    return {part.strip(" )").lower() for entry in entries for part in [entry, *entry.split("(")]}
+
+
+def test_the_glossary_is_in_order_and_says_where():
+    entries = re.split(r"(?m)^### ", GLOSSARY.read_text())[1:]
+    names = [entry.split("\n")[0] for entry in entries]
+    assert names == sorted(names, key=lambda name: re.sub(r"[–é]", lambda m: {"–": " ", "é": "e"}[m[0]], name.lower()))
+    for name, entry in zip(names, entries):
+        pages = {url.split("#")[0] for _, url in links(entry) if url.endswith(".ipynb")}
+        assert pages, f"{name}: no link to a notebook"
+        for page in pages:
+            said = " ".join(markdown(ROOT / "notebooks" / page).lower().split())
+            stem = re.sub(r" \(.*|s$", "", name.lower())
+            assert stem in said, f"{name}: {page} does not speak of it"
+
+
+def complain(complaints) -> None:
+    if found := list(complaints):
+        pytest.fail("\n".join(found), pytrace=False)
