@@ -16,6 +16,7 @@ NEEDS = {
     "metrics": ["numpy", "scipy", "sklearn"],
     "optim": ["torch"],
     "penalties": ["torch"],
+    "table": ["torch"],
 }
 
 

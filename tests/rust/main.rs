@@ -25,3 +25,4 @@ mod optim;
 mod penalties;
 mod recipes;
 mod runs;
+mod table;
