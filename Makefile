@@ -8,7 +8,7 @@ ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exi
 .PHONY: notebooks lab mnist test bench quality bench-kernel setup setup-tests clean
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
-	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=2 shortens it."
+	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=1 shortens it."
 	@$(ENV) $(VENV_PYTHON) -m nbconvert --to notebook --execute --output-dir out notebooks/*.ipynb
 	@$(VENV_PYTHON) -m nbconvert --to html --output-dir out out/*.ipynb
 	@echo "The notebooks with their outputs, as .ipynb and .html: $$PWD/out"

@@ -15,7 +15,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHORT = {"DIGIT_GAN_EPOCHS": "1"}
 BUILT_IN = "built-in, drawn by digit-gan"
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+ON_DIGITS = [path for path in NOTEBOOKS if "Digits::load" in path.read_text()]
+
+
+def each(paths: list):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
 
 def execute(path, folder, environment: dict) -> str:
@@ -52,22 +56,27 @@ def plain(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
 
 
-@each_notebook
+@each([path for path in NOTEBOOKS if path not in ON_DIGITS])
+def test_it_runs_without_digits(path, tmp_path):
+    assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT)
+
+
+@each(ON_DIGITS)
 def test_it_runs_on_built_in_digits(path, tmp_path):
     if any((ROOT / "data" / "mnist").glob("train-images*")):
         pytest.skip("data/mnist holds MNIST, so the built-in digits are not used")
-    if os.environ.get("MNIST_DIR") and path != NOTEBOOKS[0]:
+    if os.environ.get("MNIST_DIR") and path != ON_DIGITS[0]:
         pytest.skip("runs on MNIST below, and on the built-in digits where MNIST_DIR is not set")
     environment = {name: value for name, value in os.environ.items() if name != "MNIST_DIR"}
     assert BUILT_IN in execute(path, tmp_path, environment | SHORT)
 
 
-@each_notebook
+@each(ON_DIGITS)
 def test_it_runs_on_mnist(path, mnist, tmp_path):
     assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT | {"MNIST_DIR": str(mnist)})
 
 
-@each_notebook
+@each(NOTEBOOKS)
 def test_it_is_committed_executed_and_clean(path):
     text = path.read_text()
     assert len(text) < 1.5e6
