@@ -112,6 +112,7 @@ def in_pytorch() -> dict:
     loss.backward(retain_graph=True)
     return {
         "torch": torch, "nn": nn, "optim": optim, "F": F, "math": math, "swa_utils": swa_utils, "DataLoader": DataLoader,
+        "cross_entropy": nn.BCEWithLogitsLoss(),
         "a": wave((3, 4), 0.0), "b": wave((3, 4), 1.0), "row": wave((1, 4), 2.0), "x": wave((8, 6), 3.0), "z": z, "labels": labels,
         "w": wave((3, 4), 1.0).requires_grad_(), "on_real": wave((8, 1), 4.0, 3.0), "on_fake": wave((8, 1), 5.0, 3.0),
         "network": network, "critic": critic, "discriminator": critic, "generator": generator, "fake": fake, "loss": loss,
@@ -152,7 +153,8 @@ def in_keras() -> dict:
     network.set_weights([wave((6, 5), 0, 0.5), wave((5,), 1, 0.5), wave((5,), 2, 0.5), wave((5,), 3, 0.5), np.zeros(5), np.ones(5)])
     shared = {name: value for name, value in in_pytorch().items() if isinstance(value, torch.Tensor)}
     others = {"keras": keras, "layers": layers, "losses": losses, "ops": ops, "optimizers": optimizers, "network": network, "discriminator": network}
-    return shared | others | {"adam": optimizers.Adam(), "pixels": torch.arange(256.0)}
+    others |= {"cross_entropy": losses.BinaryCrossentropy(from_logits=True), "adam": optimizers.Adam()}
+    return shared | others
 
 
 def of_keras_layer(keras_layer, layer: nn.Module) -> list[float]:
@@ -214,8 +216,20 @@ def check_claims(with_keras: bool) -> None:
         assert "modified by an inplace operation" in str(error)
     else:
         raise AssertionError("a backward pass after the step should be an error")
+    largest = [p.abs().max().item() * math.sqrt(100) for p in nn.Linear(100, 256).parameters()]
+    assert all(0.9 < value <= 1 for value in largest)
+    norm = nn.BatchNorm1d(6).requires_grad_(False)
+    norm(wave((8, 6), 0.5))
+    assert norm.running_mean.any()
+    assert len(DataLoader(names["dataset"], 64)) == 3
     if with_keras:
         layers, conv = in_keras()["layers"], lambda padding: nn.Conv2d(1, 64, 5, 2, padding=padding)
+        dense, norm, x = layers.Dense(256), layers.BatchNormalization(), wave((8, 100), 0.5)
+        dense.build((8, 100)), norm.build((8, 100))
+        weight, bias = dense.get_weights()
+        assert 0.9 < np.abs(weight).max() / math.sqrt(6 / 356) <= 1 and not bias.any()
+        norm.trainable = False
+        assert np.allclose(norm(x, training=True).detach(), norm(x).detach())
         uneven = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), filled(conv(0)))(wave((3, 1, 28, 28), 0.5))
         found = of_keras_layer(layers.Conv2D(64, 5, 2, padding="same"), conv(2))[:2]
         assert np.allclose(found, numbers(uneven), 1e-5) and not np.allclose(found, of_layer(conv(2))[:2], 1e-2)
