@@ -27,8 +27,10 @@ def anchors(path: Path) -> set[str]:
 
 
 def dead_links(path: Path):
-    places = [(str(cell), cell.source) for cell in cells(path) if cell.kind == "markdown"] if path.suffix == ".ipynb" else [(path.name, path.read_text())]
-    for place, source in places:
+    places = {path.name: path.read_text()}
+    if path.suffix == ".ipynb":
+        places = {str(cell): cell.source for cell in cells(path) if cell.kind == "markdown"}
+    for place, source in places.items():
         for text, url in links(source):
             if re.match(r"[a-z]+:", url):
                 continue
@@ -57,7 +59,7 @@ def unexplained_terms(path: Path):
         for term in marked(cell.source, "emphasis") if cell.kind == "markdown" else []:
             words = term.lower().strip(" .,:;?!")
             if not {words, words.removesuffix("s"), words.removesuffix("es")} & known and term not in STRESSED:
-                yield f"{cell}: *{term}* has no entry in glossary.md; a word that is only stressed belongs into STRESSED in {Path(__file__).name}"
+                yield f"{cell}: *{term}* has no entry in glossary.md; if it is no term, it belongs into STRESSED in {Path(__file__).name}"
 
 
 def terms() -> set[str]:

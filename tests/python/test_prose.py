@@ -58,9 +58,9 @@ def test_every_picture_is_described(path):
 
 def numbers_from_nowhere(notebook: list[Cell]):
     """Numbers with a decimal point, a percent sign or a thousands separator that no output and no code has."""
-    code = (cell for cell in notebook if cell.kind == "code")
-    written = {number(token) for cell in code for token in WRITTEN.findall(f"{cell.source}\n{shown(cell)}")}
-    written |= {number(part) for cell in notebook if cell.kind == "code" for part in re.findall(r"\d+(?:\.\d+)?", shown(cell))}
+    code = "\n".join(f"{cell.source}\n{shown(cell)}" for cell in notebook if cell.kind == "code")
+    # 0.1 200 may be one number, or two next to each other.
+    written = {number(token) for token in WRITTEN.findall(code) + re.findall(r"\d+(?:\.\d+)?", code)}
     for cell in notebook:
         if cell.kind == "markdown":
             for quoted, percent in QUOTED.findall(quotable(cell.source)):
@@ -87,7 +87,10 @@ def same(quoted: Decimal, percent: bool, written: Decimal) -> bool:
     """Whether `written`, rounded to the digits that are quoted, is what is quoted; 0.872 is 87% as well."""
     digits = quoted.as_tuple().exponent
     half = Decimal(5).scaleb(digits - 1)
-    near = lambda value: value == quoted or (value.as_tuple().exponent < digits and abs(value - quoted) <= half)  # noqa: E731
+
+    def near(value: Decimal) -> bool:
+        return value == quoted or (value.as_tuple().exponent < digits and abs(value - quoted) <= half)
+
     return near(written) or (percent and near(written * 100))
 
 
@@ -139,7 +142,8 @@ def open_solutions(notebook: list[Cell]):
 def misplaced_predictions(notebook: list[Cell]):
     """A prediction asks a question, and the cell that answers it comes next."""
     for cell, following in zip(notebook, [*notebook[1:], None]):
-        asking = [prose(block) for block in blocks(cell.source) if prose(block).startswith("Predict.")] if cell.kind == "markdown" else []
+        texts = map(prose, blocks(cell.source)) if cell.kind == "markdown" else []
+        asking = [text for text in texts if text.startswith("Predict.")]
         for text in asking:
             if "?" not in text:
                 yield f"{cell}: “{first_words(text)}” asks nothing"

@@ -32,9 +32,8 @@ IMAGES, ROW = (64, 7, 7), (256,)
 
 def lines() -> list[list[str]]:
     """What a line of a table is about, and its three other columns."""
-    rows = [line.strip("| ").split(" | ") if "| |" not in line else [cell.strip() for cell in line.strip()[1:-1].split("|")]
-            for line in PAGE.read_text().splitlines() if line.startswith("|")]
-    return [row for row in rows if len(row) == 4 and row[0] and not set(row[0]) <= set("-:")]
+    rows = [line.strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    return [cells for row in rows if (cells := [cell.strip() for cell in row])[0].strip("-")]
 
 
 def code(cell: str) -> str:
@@ -61,10 +60,10 @@ def numbers(value) -> list[float] | None:
     """A few numbers as they are; of many, the norm and the product with a wave; none for what is no number."""
     if isinstance(value, dict) and value and all(isinstance(part, torch.Tensor) for part in value.values()):
         value = torch.cat([part.flatten() for part in value.values()]).norm()
-    if isinstance(value, (torch.Tensor, np.ndarray, float, int, torch.Size)) or isinstance(value, list) and not isinstance(value[0], str):
-        flat = torch.as_tensor(value).detach().to(torch.float64).flatten()
-        return flat.tolist() if len(flat) <= 4 else [flat.norm().item(), torch.dot(flat, wave((len(flat),), 1.0)).item()]
-    return None
+    if not isinstance(value, (torch.Tensor, np.ndarray, float, int, tuple, list)) or isinstance(value, list) and isinstance(value[0], str):
+        return None
+    flat = torch.as_tensor(value).detach().to(torch.float64).flatten()
+    return flat.tolist() if len(flat) <= 4 else [flat.norm().item(), torch.dot(flat, wave((len(flat),), 1.0)).item()]
 
 
 def shape_for(layer: nn.Module) -> tuple:
@@ -106,19 +105,20 @@ def in_pytorch() -> dict:
     network = filled(nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, momentum=0.2), nn.LeakyReLU(0.2)))
     critic = filled(nn.Sequential(nn.Linear(6, 5), nn.LeakyReLU(0.2), nn.Linear(5, 1)))
     generator = filled(nn.Sequential(nn.Linear(6, 6), nn.Tanh()))
-    z, labels = wave((8, 6), 3.0).requires_grad_(), torch.arange(8)
+    z = wave((8, 6), 3.0).requires_grad_()
     fake = generator(z)
     loss = F.softplus(-critic(fake)).mean()
     loss.backward(retain_graph=True)
-    return {
-        "torch": torch, "nn": nn, "optim": optim, "F": F, "math": math, "swa_utils": swa_utils, "DataLoader": DataLoader,
-        "cross_entropy": nn.BCEWithLogitsLoss(),
-        "a": wave((3, 4), 0.0), "b": wave((3, 4), 1.0), "row": wave((1, 4), 2.0), "x": wave((8, 6), 3.0), "z": z, "labels": labels,
-        "w": wave((3, 4), 1.0).requires_grad_(), "on_real": wave((8, 1), 4.0, 3.0), "on_fake": wave((8, 1), 5.0, 3.0),
-        "network": network, "critic": critic, "discriminator": critic, "generator": generator, "fake": fake, "loss": loss,
-        "adam": optim.Adam(generator.parameters(), 2e-4, betas=(0.5, 0.999)), "pixels": torch.arange(256.0), "dataset": list(range(130)),
-        "ema": swa_utils.AveragedModel(generator, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.999)),
-    }  # fmt: skip
+    numbers = {"a": wave((3, 4), 0.0), "b": wave((3, 4), 1.0), "row": wave((1, 4), 2.0), "pixels": torch.arange(256.0)}
+    numbers |= {"x": wave((8, 6), 3.0), "z": z, "labels": torch.arange(8), "fake": fake, "loss": loss}
+    numbers |= {"w": wave((3, 4), 1.0).requires_grad_()}
+    numbers |= {"on_real": wave((8, 1), 4.0, 3.0), "on_fake": wave((8, 1), 5.0, 3.0)}
+    average = swa_utils.AveragedModel(generator, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.999))
+    networks = {"network": network, "critic": critic, "discriminator": critic, "generator": generator, "ema": average}
+    adam = optim.Adam(generator.parameters(), 2e-4, betas=(0.5, 0.999))
+    others = {"adam": adam, "dataset": list(range(130)), "cross_entropy": nn.BCEWithLogitsLoss()}
+    modules = {"torch": torch, "nn": nn, "optim": optim, "F": F, "math": math, "swa_utils": swa_utils}
+    return numbers | networks | others | modules | {"DataLoader": DataLoader}
 
 
 def run(source: str, names: dict):
@@ -139,7 +139,8 @@ def computed(what: str, source: str) -> list[float] | None:
         return [float(size) for size in value.shape]
     if isinstance(value, optim.Optimizer):
         return of_optimizer(value, names["w"]) if value.param_groups[0]["params"][0] is names["w"] else None
-    if isinstance(value, nn.Module) and not isinstance(value, swa_utils.AveragedModel) and not any(value is known for known in names.values()):
+    new = not any(value is known for known in names.values())
+    if isinstance(value, nn.Module) and new and not isinstance(value, swa_utils.AveragedModel):
         return of_layer(value)
     return None if what in OTHER_INPUT else numbers(value)
 
@@ -149,12 +150,13 @@ def in_keras() -> dict:
     from keras import layers, losses, ops, optimizers
 
     keras.config.set_floatx("float64")
-    network = keras.Sequential([keras.Input((6,)), layers.Dense(5), layers.BatchNormalization(momentum=0.8, epsilon=1e-5), layers.LeakyReLU(0.2)])
-    network.set_weights([wave((6, 5), 0, 0.5), wave((5,), 1, 0.5), wave((5,), 2, 0.5), wave((5,), 3, 0.5), np.zeros(5), np.ones(5)])
+    norm = layers.BatchNormalization(momentum=0.8, epsilon=1e-5)
+    network = keras.Sequential([keras.Input((6,)), layers.Dense(5), norm, layers.LeakyReLU(0.2)])
+    network.set_weights([wave((6, 5), 0, 0.5), *(wave((5,), i, 0.5) for i in (1, 2, 3)), np.zeros(5), np.ones(5)])
     shared = {name: value for name, value in in_pytorch().items() if isinstance(value, torch.Tensor)}
-    others = {"keras": keras, "layers": layers, "losses": losses, "ops": ops, "optimizers": optimizers, "network": network, "discriminator": network}
-    others |= {"cross_entropy": losses.BinaryCrossentropy(from_logits=True), "adam": optimizers.Adam()}
-    return shared | others
+    modules = {"keras": keras, "layers": layers, "losses": losses, "ops": ops, "optimizers": optimizers}
+    others = {"network": network, "discriminator": network, "adam": optimizers.Adam()}
+    return shared | modules | others | {"cross_entropy": losses.BinaryCrossentropy(from_logits=True)}
 
 
 def of_keras_layer(keras_layer, layer: nn.Module) -> list[float]:
@@ -168,7 +170,8 @@ def of_keras_layer(keras_layer, layer: nn.Module) -> list[float]:
     own = [p.permute(2, 3, 1, 0) if p.dim() == 4 else p.T if p.dim() == 2 else p for p in own]
     keras_layer.set_weights([p.numpy() for p in own] + keras_layer.get_weights()[len(own) :])
     passes = [False] if isinstance(layer, nn.Dropout) else [True, False]
-    return [number for training in passes for number in numbers(first(torch.as_tensor(keras_layer(last(x), training=training))))]
+    outputs = [first(torch.as_tensor(keras_layer(last(x), training=training))) for training in passes]
+    return [number for y in outputs for number in numbers(y)]
 
 
 def check_keras(what: str, source: str, pytorch: str, expected: list[float] | None) -> None:
@@ -194,7 +197,8 @@ def check_keras(what: str, source: str, pytorch: str, expected: list[float] | No
         elif what in OTHER_VARIANCE:
             assert not math.isclose(*pairs[2], rel_tol=1e-5), f"{what}: Keras's running variance is PyTorch's"
             pairs = pairs[:2]
-        assert all(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-7) for a, b in pairs), f"{what}: Keras computes {found}, PyTorch {expected}"
+        close = all(math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-7) for a, b in pairs)
+        assert close, f"{what}: Keras computes {found}, PyTorch {expected}"
 
 
 def check_default(what: str, cell: str, names: dict) -> bool:
