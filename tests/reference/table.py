@@ -60,7 +60,8 @@ def numbers(value) -> list[float] | None:
     """A few numbers as they are; of many, the norm and the product with a wave; none for what is no number."""
     if isinstance(value, dict) and value and all(isinstance(part, torch.Tensor) for part in value.values()):
         value = torch.cat([part.flatten() for part in value.values()]).norm()
-    if not isinstance(value, (torch.Tensor, np.ndarray, float, int, tuple, list)) or isinstance(value, list) and isinstance(value[0], str):
+    names = isinstance(value, list) and isinstance(value[0], str)
+    if names or not isinstance(value, (torch.Tensor, np.ndarray, float, int, torch.Size, list)):
         return None
     flat = torch.as_tensor(value).detach().to(torch.float64).flatten()
     return flat.tolist() if len(flat) <= 4 else [flat.norm().item(), torch.dot(flat, wave((len(flat),), 1.0)).item()]
