@@ -5,15 +5,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from pages import NOTEBOOKS, PAGES, blocks, cells, headings, links, markdown, marked, prose
+from pages import NOTEBOOKS, PAGES, cells, headings, links, markdown
 from rust_kernel import ROOT
 
 GLOSSARY = ROOT / "notebooks" / "glossary.md"
-# Words that the notebooks stress. All other italics are terms.
-STRESSED = set()
 
 each_page = pytest.mark.parametrize("path", NOTEBOOKS + PAGES, ids=lambda path: path.name)
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def anchors(path: Path) -> set[str]:
@@ -47,27 +44,6 @@ def test_no_link_is_dead(path):
     complain(dead_links(path))
 
 
-@each_notebook
-def test_every_term_in_italics_is_in_the_glossary(path):
-    complain(unexplained_terms(path))
-
-
-def unexplained_terms(path: Path):
-    """A term is set in italics where it is defined, and has an entry of its own."""
-    known = terms()
-    for cell in cells(path):
-        for term in marked(cell.source, "emphasis") if cell.kind == "markdown" else []:
-            words = term.lower().strip(" .,:;?!")
-            if not {words, words.removesuffix("s"), words.removesuffix("es")} & known and term not in STRESSED:
-                yield f"{cell}: *{term}* has no entry in glossary.md; if it is no term, it belongs into STRESSED in {Path(__file__).name}"
-
-
-def terms() -> set[str]:
-    """The entries of the glossary: "KID (kernel distance)" is both "kid" and "kernel distance"."""
-    entries = headings(markdown(GLOSSARY))[1:]
-    return {part.strip(" )").lower() for entry in entries for part in [entry, *entry.split("(")]}
-
-
 def test_the_glossary_is_in_order_and_says_where():
     entries = re.split(r"(?m)^### ", GLOSSARY.read_text())[1:]
     names = [entry.split("\n")[0] for entry in entries]
@@ -75,10 +51,6 @@ def test_the_glossary_is_in_order_and_says_where():
     for name, entry in zip(names, entries):
         pages = {url.split("#")[0] for _, url in links(entry) if url.endswith(".ipynb")}
         assert pages, f"{name}: no link to a notebook"
-        for page in pages:
-            said = " ".join(markdown(ROOT / "notebooks" / page).lower().split())
-            stem = re.sub(r" \(.*|s$", "", name.lower())
-            assert stem in said, f"{name}: {page} does not speak of it"
 
 
 def complain(complaints) -> None:

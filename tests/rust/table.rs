@@ -281,6 +281,7 @@ fn layers() -> Result<Vec<Line>> {
         layer!("convolution with an odd kernel", [1, 28, 28], .conv2d(64, 5, 2)),
         layer!("transposed convolution", [128, 7, 7], .conv_transpose2d(64, 4, 2)),
         layer!("larger by repeating pixels", images, .upsample2d(2)),
+        layer!("smaller by the largest pixel", images, .max_pool2d(2)),
         layer!("batch normalisation", [256], .batch_norm(0.8)),
         layer!("the same on images", images, .batch_norm(0.8)),
         layer!("leaky ReLU", images, .leaky_relu(0.2)),
@@ -643,6 +644,15 @@ const EXPECTED: &[(&str, &[f64])] = &[
             -1.747471848e+02,
             1.379300485e+02,
             -1.747471848e+02,
+        ],
+    ),
+    (
+        "smaller by the largest pixel",
+        &[
+            3.374034384e+01,
+            3.327489304e+01,
+            3.374034384e+01,
+            3.327489304e+01,
         ],
     ),
     (
