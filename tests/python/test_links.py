@@ -14,13 +14,15 @@ each_page = pytest.mark.parametrize("path", NOTEBOOKS + PAGES, ids=lambda path: 
 
 
 def anchors(path: Path) -> set[str]:
-    """What a link into this page may name. JupyterLab, nbconvert and GitHub make anchors from headings: the first two keep
-    capitals, the last does not, so that a notebook needs the one and a page for all of them the other, or an <a id>."""
+    """What a link into this page may name. JupyterLab makes anchors from headings as they are, GitHub from their lower case;
+    a page among the notebooks is read in both, so that a heading with capitals needs an <a id> before it."""
     source = markdown(path)
-    named = set(re.findall(r'<a id="([^"]+)">', source))
-    kept = {text.replace(" ", "-") for text in headings(source)}
-    lowered = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings(source)}
-    return named | (kept if path.suffix == ".ipynb" else kept & lowered if path.parent.name == "notebooks" else lowered)
+    in_lab = {text.replace(" ", "-") for text in headings(source)}
+    on_github = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings(source)}
+    if path.suffix == ".ipynb":
+        return in_lab
+    among_notebooks = path.parent == ROOT / "notebooks"
+    return set(re.findall(r'<a id="([^"]+)">', source)) | (in_lab & on_github if among_notebooks else on_github)
 
 
 def dead_links(path: Path):

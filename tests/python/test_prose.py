@@ -56,6 +56,11 @@ def test_every_picture_is_described(path):
     complain(undescribed_pictures(cells(path)))
 
 
+@each_notebook
+def test_nothing_is_left_to_be_filled_in(path):
+    complain(f"{cell}: {mark}" for cell in cells(path) for mark in re.findall(r"@[A-Z0-9_]+@|TODO|FIXME|XXX", cell.source))
+
+
 def numbers_from_nowhere(notebook: list[Cell]):
     """Numbers with a decimal point, a percent sign or a thousands separator that no output and no code has."""
     code = "\n".join(f"{cell.source}\n{shown(cell)}" for cell in notebook if cell.kind == "code")
