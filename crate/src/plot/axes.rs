@@ -155,11 +155,8 @@ impl Ranged for Logarithmic {
 pub(super) fn round_marks(range: &Range<f64>) -> Vec<f64> {
     let rough = (range.end - range.start) / 5.;
     let decade = 10f64.powf(rough.log10().floor());
-    let step = [1., 2., 5.].into_iter().map(|step| step * decade);
-    let step = step
-        .filter(|&step| step >= rough)
-        .next()
-        .unwrap_or(10. * decade);
+    let mut steps = [1., 2., 5.].into_iter().map(|step| step * decade);
+    let step = steps.find(|&step| step >= rough).unwrap_or(10. * decade);
     let first = (range.start / step).ceil() as i64;
     let marks = (first..).map(|mark| mark as f64 * step);
     marks.take_while(|&mark| mark <= range.end).collect()
