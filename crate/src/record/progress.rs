@@ -180,7 +180,10 @@ mod tests {
     #[test]
     fn columns_end_under_their_names() {
         let ends = |line: &str| -> Vec<usize> {
-            let spaced = line.replace("D loss", "D_loss").replace("G loss", "G_loss");
+            let names = ["D loss", "G loss", "on real", "on fake"];
+            let spaced = names.iter().fold(line.to_string(), |line, name| {
+                line.replace(name, &name.replace(" ", "_"))
+            });
             let chars: Vec<char> = spaced.chars().chain([' ']).collect();
             (1..chars.len())
                 .filter(|&i| chars[i] == ' ' && chars[i - 1] != ' ')
