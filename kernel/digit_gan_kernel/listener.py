@@ -18,6 +18,7 @@ from .cell import Cell
 
 GATHER, CHUNK = 0.02, 1 << 16  # seconds; characters
 UNWINDS = 2.0  # seconds after which a panic that has not ended the cell is another thread's, or was caught
+PRINTS = 20.0  # seconds that its backtrace takes at most: names are looked up in files of many megabytes
 PANIC = re.compile(r"thread '.*' (\(\d+\) )?panicked at ")  # evcxr's main thread has no name in there
 PANIC_ENDS = re.compile(r"note: (Some details are omitted|run with `RUST_BACKTRACE)")
 
@@ -56,8 +57,10 @@ class Listener(threading.Thread):
 
     def rest(self) -> None:
         cell = self.cell
-        if cell and cell.panic and not cell.panicked and time.monotonic() > cell.panic_since + UNWINDS:
-            self.release_panic(cell)
+        if cell and cell.panic and not cell.panicked:
+            patience = UNWINDS if is_complete(cell.panic) else PRINTS
+            if time.monotonic() > cell.panic_since + patience:
+                self.release_panic(cell)
         if cell and cell.is_complete():
             self.cell = None
             if not cell.panicked:
@@ -99,7 +102,7 @@ class Listener(threading.Thread):
         """A panic that ends the cell is told as an error, and not on stderr too; so its lines wait here."""
         cell.words.append(line)
         starts = PANIC.match(line)
-        complete = any(map(PANIC_ENDS.match, cell.panic[-1:]))
+        complete = is_complete(cell.panic)
         if starts or (cell.panic and not complete and PANIC.match(cell.panic[0])) or (line == "\n" and not cell.panic):
             if starts and "".join(cell.panic).strip():
                 self.release_panic(cell)
@@ -155,3 +158,8 @@ class Listener(threading.Thread):
             text, self.lines, self.size = "".join(self.lines), [], 0
             if not self.silent:
                 self.send("stream", {"name": self.name_, "text": text}, self.parent)
+
+
+def is_complete(panic: list[str]) -> bool:
+    """Whether all of a panic's lines have come."""
+    return any(map(PANIC_ENDS.match, panic[-1:]))

@@ -1,5 +1,6 @@
 """A cell that fails says so: in the protocol, and so in nbconvert and papermill, which stop there."""
 
+import itertools
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import sys
 
 import nbformat
 import pytest
-from digit_gan_kernel import failures
+from digit_gan_kernel import failures, listener
 from digit_gan_kernel.cell import Cell
 from rust_kernel import Kernel, plain_text
 
@@ -89,6 +90,25 @@ def test_the_backtrace_in_an_errors_text_is_cut():
     failed = failures.of(cell, "")
     assert (failed["ename"], failed["evalue"]) == ("Error", "wrong shape")
     assert failed["traceback"][1:] == ["  in mine"]
+
+
+def test_a_slow_backtrace_stays_part_of_its_panic(monkeypatch):
+    """Looking up its names may take a busy machine seconds. Once it is whole, a panic that ends no cell was caught."""
+    clock = itertools.count(100, 5)
+    monkeypatch.setattr(listener.time, "monotonic", lambda: float(next(clock)))
+    shown = []
+    connection = {"key": b"key", "transport": "tcp", "ip": "127.0.0.1", "iopub_port": 9}
+    listens = listener.Listener(connection, "", lambda kind, content, parent: shown.append(content), None)
+    cell = Cell("", {})
+    listens.begin(cell)
+    for line in ("\n", "thread 'main' panicked at src/lib.rs:1:1:\n", "why\n", "stack backtrace:\n", "   0: deep\n"):
+        listens.take_error_line(cell, line)
+        listens.rest()
+    assert not shown and "why\n" in cell.panic
+    listens.take_error_line(cell, "note: Some details are omitted, run with `RUST_BACKTRACE=full`\n")
+    listens.rest()
+    listens.flush()
+    assert "why" in shown[0]["text"]
 
 
 def test_words_that_evcxr_prints_are_no_failure(plain):
