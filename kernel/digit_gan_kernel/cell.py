@@ -26,7 +26,7 @@ class Cell:
     panic_since: float = 0.0
     words: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=50))  # last of its stderr
     stopped: float = 0.0  # when the user pressed Stop
-    listening: bool = False  # whether its code has looked at the interrupt flag since
+    listening: bool = False  # whether its code has looked at the interrupt flag
     compiling_stopped: bool = False
     killed: bool = False  # whether Stop was pressed again
     done: asyncio.Event = field(default_factory=asyncio.Event)

@@ -90,8 +90,9 @@ class Evcxr:
         while not cell.done.is_set():
             if not cell.began:
                 cell.compiling_stopped |= await asyncio.to_thread(self.process.stop_compiling)
-            elif not told and not cell.listening and time.monotonic() > cell.stopped + 1:
-                self.send("stream", {"name": "stderr", "text": NOT_LISTENING}, cell.parent)
+            elif not told and time.monotonic() > cell.stopped + (STEP if cell.listening else 1):
+                text = LONG_STEP if cell.listening else NOT_LISTENING
+                self.send("stream", {"name": "stderr", "text": text}, cell.parent)
                 told = True
             await asyncio.sleep(0.1)
 
@@ -107,6 +108,11 @@ class Evcxr:
             self.process.close()
 
 
+STEP = 10  # seconds after which code that looks at the flag between two steps has a long one
+LONG_STEP = """\
+Stop: waiting for the running step to end. Press Stop again to end the process that runs the cells at once: then all
+variables are gone.
+"""
 NOT_LISTENING = """\
 Stop: this code does not call digit-gan, so it cannot be interrupted by itself. Wait until it ends, or press Stop
 again: that ends the process that runs the cells, and all variables are gone.

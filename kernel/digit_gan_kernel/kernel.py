@@ -179,7 +179,7 @@ class RustKernel(Kernel):
         if cell is None or cell.done.is_set():
             return
         if not cell.stopped:
-            cell.stopped, cell.listening = now, False
+            cell.stopped = now
             if cell.msg_id:
                 self.stopping = asyncio.create_task(self.evcxr_.stop(cell))
         elif now > cell.stopped + 0.5 and cell.msg_id:  # sooner, it is the same wish

@@ -62,6 +62,12 @@ def test_code_that_does_not_listen_is_told_so_and_ends_at_the_second_stop(plain)
     assert "does not call digit-gan" in stopped.stderr
     assert (stopped.status, stopped.name) == ("error", "Interrupted")
     assert "variables are gone" in stopped.value
+def test_code_that_listens_is_not_told_otherwise_in_a_long_step(plain):
+    stopped = plain.run('look()?; println!("busy"); pause(4000); look()?;', hook=when_told(lambda: as_message(plain)))
+    assert (stopped.name, stopped.value) == ("Interrupted", "interrupted; variables are kept")
+    assert stopped.stderr == ""
+
+
     assert plain.run('println!("{}", 6 * 7);').text() == "42"
     plain.run("let mut steps = 0;").text()
 
