@@ -176,8 +176,11 @@ let epochs: usize = 20;
 let rate = 0.5f32;
 let name = String::from("dense");
 let sizes = vec![1u8];
-let seed: Option<u64> = Some(1);"""
-ALL = 'let all: (usize, f32, String, Vec<u8>, Option<u64>) = (epochs, rate, name, sizes, seed); println!("{all:?}");'
+let seed: Option<u64> = Some(1);
+const BATCH: usize = 64;     // images a step
+const LOSS: &str = "hinge";"""
+ALL = """let all: (usize, f32, String, Vec<u8>, Option<u64>) = (epochs, rate, name, sizes, seed);
+println!("{all:?} {BATCH} {LOSS}");"""
 
 
 def test_papermill_sets_parameters_of_the_cells_types_and_stops_where_a_cell_fails(tmp_path):
@@ -186,14 +189,24 @@ def test_papermill_sets_parameters_of_the_cells_types_and_stops_where_a_cell_fai
     cells = list(map(nbformat.v4.new_code_cell, codes))
     cells[0].metadata.tags = ["parameters"]
     given = {"epochs": 3, "rate": 1e-4, "name": 'a "lean"\\ one\né', "sizes": [7, 8], "seed": None}
+    given |= {"BATCH": 32, "LOSS": "least \"squares\""}
     path = write(tmp_path / "asks.ipynb", cells)
     with pytest.raises(papermill.PapermillExecutionError, match="deliberate"):
         papermill.execute_notebook(path, tmp_path / "done.ipynb", given, progress_bar=False)
     done = nbformat.read(tmp_path / "done.ipynb", 4).cells
     shown, failed, last = [cell for cell in done if cell.cell_type == "code"][-3:]  # papermill marks the failure in prose
-    assert shown.outputs[0].text == '(3, 0.0001, "a \\"lean\\"\\\\ one\\né", [7, 8], None)\n'
+    assert shown.outputs[0].text == '(3, 0.0001, "a \\"lean\\"\\\\ one\\né", [7, 8], None) 32 least "squares"\n'
     assert failed.outputs[0].ename == "Panic"
     assert last.execution_count is None
+
+
+def test_papermill_lists_the_parameters_with_type_default_and_help(tmp_path):
+    inspection = pytest.importorskip("papermill.inspection")
+    cell = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    found = inspection.inspect_notebook(write(tmp_path / "asks.ipynb", [cell]))
+    assert list(found) == ["epochs", "rate", "name", "sizes", "seed", "BATCH", "LOSS"]
+    assert found["BATCH"] == {"name": "BATCH", "inferred_type_name": "usize", "default": "64", "help": "images a step"}
+    assert found["rate"]["default"] == "0.5f32"
 
 
 def test_a_parameter_that_the_notebook_lacks_is_a_compile_error(plain):
