@@ -1,7 +1,9 @@
 """A Rust kernel under test: starts it as Jupyter does, runs cells, keeps what they showed."""
 
+import contextlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ import psutil
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 300  # seconds for what takes one on an idle machine: a limit for what would never come, not a measurement
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # kernel/prepare.py looks for the same
 DEP = ':dep digit-gan = { path = "../crate" }'
 PRELUDE = f"{DEP}\nuse digit_gan::prelude::*;"
@@ -58,7 +61,7 @@ class Kernel:
 
     def __init__(self, cwd: Path = ROOT / "notebooks", **options):
         self.began = time.monotonic()
-        self.manager, self.client = start_new_kernel(kernel_name="rust", cwd=str(cwd), startup_timeout=120, **options)
+        self.manager, self.client = start_new_kernel(kernel_name="rust", cwd=str(cwd), startup_timeout=PATIENCE, **options)
 
     def __enter__(self):
         return self
@@ -86,13 +89,25 @@ class Kernel:
         """The process that runs the cells."""
         return self.wait_for(lambda: next((p for p in self.evcxr.children() if p.name() == "evcxr_jupyter"), None))
 
+    def compiles(self) -> bool:
+        """Whether a compiler runs for a cell."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == "rustc":
+                    return True
+        return False
+
     @staticmethod
-    def wait_for(condition: Callable, seconds: float = 60):
+    def wait_for(condition: Callable, seconds: float = PATIENCE):
         deadline = time.monotonic() + seconds
         while not (met := condition()):
             assert time.monotonic() < deadline, "it did not come"
             time.sleep(0.05)
         return met
+
+    def wait_for_text(self, text: str) -> None:
+        """Reads what the running cell publishes until it has printed this."""
+        self.wait_for(lambda: self.client.get_iopub_msg(timeout=PATIENCE)["content"].get("text") == text)
 
     def variables(self) -> dict[str, str]:
         """The environment that the kernel gave evcxr."""
@@ -103,7 +118,16 @@ class Kernel:
         """The private cargo workspace that the kernel chose."""
         return Path(self.variables()["EVCXR_TMPDIR"]).parent
 
-    def statuses(self, *sent: str, timeout: float = 300) -> list[str]:
+    def ask(self, kind: str, channel: str = "shell", **content) -> dict:
+        """The content of the reply to any other request, on the shell or the control channel."""
+        message = self.client.session.msg(kind, content)
+        getattr(self.client, f"{channel}_channel").send(message)
+        while True:
+            reply = getattr(self.client, f"get_{channel}_msg")(timeout=PATIENCE)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return reply["content"]
+
+    def statuses(self, *sent: str, timeout: float = PATIENCE) -> list[str]:
         """How the requests with these ids ended. Replies to others, as those to a start's questions, are passed over."""
         ended = {}
         while not ended.keys() >= set(sent):
@@ -136,9 +160,29 @@ class Kernel:
         return shown
 
 
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run, five seconds on at the latest."""
-    return psutil.wait_procs(processes, timeout=5)[1]
+def copy_of_the_clone(folder: Path) -> Path:
+    """What a kernel needs of the clone, with nothing compiled; the folder of its notebooks."""
+    shutil.copytree(ROOT / "crate", folder / "crate")
+    (folder / "notebooks").mkdir()
+    for name in ("Cargo.toml", "Cargo.lock"):
+        shutil.copyfile(ROOT / name, folder / name)
+    return folder / "notebooks"
+
+
+def alive(processes: list[psutil.Process], seconds: float = 30) -> list[psutil.Process]:
+    """Those that have not ended after `seconds`, far more than it takes: `make bench-kernel` says how long that is."""
+    deadline = time.monotonic() + seconds
+    while (still := list(filter(runs, processes))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return still
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it does; a zombie, which its parent has not asked for yet, does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def plain_text(coloured: str) -> str:

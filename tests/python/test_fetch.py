@@ -110,7 +110,7 @@ def fetch(program, tmp_path):
     def run(url, folder, *arguments):
         environment = os.environ | {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "cache"), "TMPDIR": str(temporary)}
         result = subprocess.run(
-            [program, folder, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [program, folder, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         print(result.stdout, result.stderr)
         return result
@@ -227,7 +227,7 @@ def test_no_network_fails_quickly(fetch, tmp_path):
     result = fetch("http://127.0.0.1:9", "mnist")  # the discard port: nobody listens
     assert_nothing(result, tmp_path / "mnist", "could not be fetched", "Check the network")
     assert "attempt" not in result.stdout  # the client has tried to connect several times by itself
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
 
 
 def test_a_wrong_file_of_the_users_is_not_touched(fetch, real, tmp_path):

@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from rust_kernel import Kernel, alive
+from rust_kernel import PATIENCE, Kernel, alive
 
 BUSY = 'println!("busy"); loop { std::hint::black_box(0); }'
 SLOW = "\n".join(f"fn slow_{n}(x: [u64; 64]) -> Vec<u64> {{ let mut v = x.to_vec(); v.sort(); v }}" for n in range(3000))
@@ -23,14 +22,17 @@ def temporary(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder
-    Kernel.wait_for(lambda: not list(folder.glob("digit-gan-kernel-*")), seconds=5)
+    Kernel.wait_for(lambda: not list(folder.glob("digit-gan-kernel-*")))
 
 
 def running(kernel: Kernel, code: str) -> list[psutil.Process]:
     """All processes of a kernel in the middle of a cell."""
     kernel.run("let kept = 1;").text()
     kernel.client.execute(code)
-    time.sleep(2.5)
+    if code == BUSY:
+        kernel.wait_for_text("busy\n")
+    else:
+        kernel.wait_for(kernel.compiles)
     processes = kernel.processes()
     assert len(processes) >= 4  # the kernel, its guard, evcxr, the cells' process; and compilers
     return processes
@@ -51,7 +53,7 @@ def test_shutdown_and_restart_in_the_middle_of_a_cell(code, tmp_path, temporary)
         other.run("let kept = 42;").text()
         first = running(one, code)
         one.manager.restart_kernel()
-        one.client.wait_for_ready(timeout=60)
+        one.client.wait_for_ready(timeout=PATIENCE)
         assert not alive(first)
         assert one.run('println!("{}", 6 * 7);').text() == "42"
         second = running(one, code)
@@ -70,9 +72,9 @@ def test_the_client_killed(tmp_path, temporary):
         kernel = Kernel({str(tmp_path)!r})
         kernel.run("let kept = 1;").text()
         kernel.client.execute({BUSY!r})
-        time.sleep(2)
+        kernel.wait_for_text("busy\\n")
         print(*(process.pid for process in kernel.processes()), flush=True)
-        time.sleep(100)
+        time.sleep(1000)
     """))
     client = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
     processes = [psutil.Process(int(pid)) for pid in client.stdout.readline().split()]

@@ -6,7 +6,7 @@ import time
 
 import psutil
 import pytest
-from rust_kernel import Kernel, environment, plain_text
+from rust_kernel import LISTENING, PATIENCE, Kernel, environment, plain_text
 
 FLOOD_SECONDS = 5
 
@@ -17,21 +17,11 @@ def plain(tmp_path_factory):
         yield kernel
 
 
-def ask(kernel: Kernel, kind: str, **content) -> dict:
-    client = kernel.client
-    message = client.session.msg(kind, content)
-    client.shell_channel.send(message)
-    while True:
-        reply = client.get_shell_msg(timeout=60)
-        if reply["parent_header"]["msg_id"] == message["header"]["msg_id"]:
-            return reply["content"]
-
-
 def test_who_it_is(plain):
-    info = ask(plain, "kernel_info_request")
+    info = plain.ask("kernel_info_request")
     assert info["language_info"]["name"] == "Rust" and info["language_info"]["file_extension"] == ".rs"
     assert info["implementation"] == "digit-gan-kernel" and info["supported_features"] == []
-    assert ask(plain, "comm_info_request") == {"comms": {}, "status": "ok"}
+    assert plain.ask("comm_info_request") == {"comms": {}, "status": "ok"}
 
 
 def test_counts_and_history(plain):
@@ -40,9 +30,9 @@ def test_counts_and_history(plain):
     unstored = plain.run("let c = 3;", store_history=False)
     assert unstored.status == "ok"
     assert plain.run("let d = a + b + c;").count == first + 2
-    history = ask(plain, "history_request", hist_access_type="tail", n=2, output=False, raw=True)["history"]
+    history = plain.ask("history_request", hist_access_type="tail", n=2, output=False, raw=True)["history"]
     assert [code for _, _, code in history] == ["let b = 2;", "let d = a + b + c;"]
-    found = ask(plain, "history_request", hist_access_type="search", pattern="let b*", n=5, output=False, raw=True)["history"]
+    found = plain.ask("history_request", hist_access_type="search", pattern="let b*", n=5, output=False, raw=True)["history"]
     assert [code for _, _, code in found] == ["let b = 2;"]
 
 
@@ -68,8 +58,34 @@ def test_a_cell_sent_after_a_failure_was_told_is_run(plain):
         assert plain.statuses(plain.client.execute(":version")) == ["ok"]
 
 
+def test_as_vs_code_speaks(tmp_path):
+    """Without a server between: it asks and interrupts on the control channel, also while a cell runs, and waits for the
+    idle of each request."""
+    with Kernel(tmp_path) as kernel:
+        assert kernel.ask("kernel_info_request", "control")["status"] == "ok"
+        kernel.run(LISTENING).text()
+        loop = 'println!("busy"); loop { look()?; pause(10); }'
+        sent = kernel.client.execute(loop, allow_stdin=True, stop_on_error=False)
+        kernel.wait_for_text("busy\n")
+        assert kernel.ask("kernel_info_request", "control")["language_info"]["name"] == "Rust"
+        assert kernel.ask("interrupt_request", "control") == {"status": "ok"}
+        kinds = []
+
+        def idle() -> bool:
+            message = kernel.client.get_iopub_msg(timeout=PATIENCE)
+            if message["parent_header"].get("msg_id") == sent:
+                kinds.append(message["msg_type"])
+            return message["content"].get("execution_state") == "idle" and kinds[-1:] == ["status"]
+
+        kernel.wait_for(idle)
+        assert kinds == ["error", "status"]
+        assert kernel.statuses(sent) == ["error"]
+        assert kernel.ask("shutdown_request", "control", restart=False)["status"] == "ok"
+        kernel.wait_for(lambda: not kernel.manager.is_alive())
+
+
 def test_every_request_is_enclosed_in_busy_and_idle_and_answered_once(plain):
-    """VS Code waits for these, and sends its interrupt as a message."""
+    """Clients wait for these."""
     states = []
     plain.run('println!("x");', hook=lambda m: states.append(m["msg_type"]))
     assert [state for state in states if state in ("status", "execute_input", "stream")] == ["status", "execute_input", "stream", "status"]
@@ -101,18 +117,18 @@ def test_input(plain):
     ],
 )
 def test_is_complete(code, status, plain):
-    assert ask(plain, "is_complete_request", code=code)["status"] == status
+    assert plain.ask("is_complete_request", code=code)["status"] == status
 
 
 def test_completion_and_inspection(plain):
     plain.run("let numbers = vec![1, 2];").text()
-    reply = ask(plain, "complete_request", code="let more = numbers.capa", cursor_pos=23)
+    reply = plain.ask("complete_request", code="let more = numbers.capa", cursor_pos=23)
     assert "capacity" in " ".join(reply["matches"]), reply
-    shown = ask(plain, "inspect_request", code="numbers.capacity()", cursor_pos=15, detail_level=0)
+    shown = plain.ask("inspect_request", code="numbers.capacity()", cursor_pos=15, detail_level=0)
     assert shown["found"] and "usize" in shown["data"]["text/plain"]
-    shown = ask(plain, "inspect_request", code="numbers.get(1, ", cursor_pos=14, detail_level=0)
+    shown = plain.ask("inspect_request", code="numbers.get(1, ", cursor_pos=14, detail_level=0)
     assert shown["found"] and "get" in shown["data"]["text/plain"]
-    assert not ask(plain, "inspect_request", code="nothing_here", cursor_pos=5, detail_level=0)["found"]
+    assert not plain.ask("inspect_request", code="nothing_here", cursor_pos=5, detail_level=0)["found"]
 
 
 def test_a_compile_error_points_at_the_line(plain):
@@ -124,8 +140,10 @@ def test_a_compile_error_points_at_the_line(plain):
 def test_ten_megabytes_a_second(plain):
     """In lines as short as a log's. Neither the kernel nor what is behind it may keep what nobody reads."""
     plain.run("let before = 1u64;").text()
+    own = [psutil.Process(plain.pid), plain.evcxr, plain.cells]  # without compilers, which come and go
+
     def memory() -> float:
-        return sum(process.memory_info().rss for process in plain.processes() if process.is_running()) / 2**20
+        return sum(process.memory_info().rss for process in own) / 2**20
 
     began, start, most, received, ended = time.monotonic(), memory(), 0.0, 0, False
     plain.client.execute(f"""let end = std::time::Instant::now() + std::time::Duration::from_secs({FLOOD_SECONDS});
@@ -137,7 +155,7 @@ while std::time::Instant::now() < end {{
     std::thread::sleep(std::time::Duration::from_millis(10));
 }}""")
     while not ended:
-        message = plain.client.get_iopub_msg(timeout=60)
+        message = plain.client.get_iopub_msg(timeout=PATIENCE)
         if message["msg_type"] == "stream":
             received += len(message["content"]["text"])
         ended = message["content"].get("execution_state") == "idle"
@@ -155,8 +173,8 @@ def test_console(tmp_path):
     pexpect = pytest.importorskip("pexpect")
     pytest.importorskip("jupyter_console")
     arguments = ["-m", "jupyter_console", "--kernel", "rust"]
-    arguments += ["--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=30"]
-    console = pexpect.spawn(sys.executable, arguments, cwd=str(tmp_path), encoding="utf-8", timeout=90, env=environment(PROMPT_TOOLKIT_NO_CPR="1"))
+    arguments += ["--ZMQTerminalInteractiveShell.kernel_is_complete_timeout=60"]
+    console = pexpect.spawn(sys.executable, arguments, cwd=str(tmp_path), encoding="utf-8", timeout=PATIENCE, env=environment(PROMPT_TOOLKIT_NO_CPR="1"))
     try:
         console.expect(r"In ")
         console.send("println!(\r")

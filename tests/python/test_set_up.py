@@ -214,21 +214,25 @@ def test_the_mirrors_files_are_those_of_the_crates_own_program():
 
 def test_steps_run_side_by_side_and_their_times_are_remembered(capfd, memory, monkeypatch):
     monkeypatch.setattr(steps, "WORTH_REMEMBERING", 0.5)
+    both = threading.Barrier(2)
 
-    def wait(step):
+    def meet(step):
+        both.wait(60)  # fails unless the other step is there as well
         step.run(["sleep", "1"], "no sleep")
 
-    began = time.monotonic()
     with steps.Steps() as running:
-        running.finish(running.start("one", wait), running.start("two", wait, usual="a second"))
-    assert time.monotonic() - began < 1.9
+        running.finish(running.start("one", meet), running.start("two", meet, usual="a second"))
     assert "set-up: two ... (a second)\n" in capfd.readouterr().out
+
+    def work(step):
+        step.run(["true"], "no true")
+
     with steps.Steps() as running:
-        running.finish(running.start("two", wait, usual="a second"))
-    assert "set-up: two ... (0:01 the last time)\n" in capfd.readouterr().out
+        running.finish(running.start("two", work, usual="a second"))
+    assert re.search(r"set-up: two \.\.\. \(0:\d\d the last time\)\n", capfd.readouterr().out)
     memory.write_text("damaged")
     with steps.Steps() as running:
-        running.finish(running.start("two", wait))
+        running.finish(running.start("two", work))
 
 
 def test_a_step_that_fails_ends_the_others(capfd, memory):
@@ -238,13 +242,13 @@ def test_a_step_that_fails_ends_the_others(capfd, memory):
     after = []
 
     def long(step):
-        step.run(["sleep", "60"], "no sleep")
+        step.run(["sleep", "600"], "no sleep")
         after.append("went on")
 
     began = time.monotonic()
     with pytest.raises(steps.Failed, match="^what to do$"), steps.Steps() as running:
         running.finish(running.start("long", long), running.start("failing", fail))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 300
     shown = capfd.readouterr().out
     assert "the reason" in shown and "no sleep" not in shown
     assert after == [] and not memory.exists()
@@ -267,8 +271,8 @@ def test_progress_moves_in_a_terminal_only(terminal, tmp_path):
     command = [sys.executable, "-c", PROGRESS, str(ROOT / "kernel")]
     subprocess.run(command, stdout=theirs, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)}, check=True)
     shown = os.read(ours, 1 << 16).decode()
-    assert re.search(r"set-up 0:0\d: dependencies 120/262 0:0\d", shown)
-    assert re.search(r"set-up: dependencies: done in 0:0[12]\r?\n", shown)
+    assert re.search(r"set-up \d:\d\d: dependencies 120/262 \d:\d\d", shown)
+    assert re.search(r"set-up: dependencies: done in \d:\d\d\r?\n", shown)
     assert ("\r\x1b[2K" in shown) == terminal
 
 
@@ -283,21 +287,21 @@ def test_an_interrupted_set_up_ends_its_commands(number, tmp_path):
     for name in ("environment.yml", "Cargo.lock"):
         (clone / name).touch()
     (clone / "kernel" / "digit_gan_kernel" / "__init__.py").touch()
-    (clone / "kernel" / "digit_gan_kernel" / "build.py").write_text("import time; time.sleep(60)")
+    (clone / "kernel" / "digit_gan_kernel" / "build.py").write_text("import time; time.sleep(600)")
     scripts = {"bin/cargo": "echo 'evcxr_jupyter v99.0.0:'", "bin/rustc": "echo rustc 1.95.0", "bin/cc": ":",
-               ".venv/bin/python": "echo $$ > pip; exec sleep 60", "bin/evcxr_jupyter": ":", "bin/chromium": ":"}
+               ".venv/bin/python": "echo $$ > pip; exec sleep 600", "bin/evcxr_jupyter": ":", "bin/chromium": ":"}
     for name, script in scripts.items():
         (clone / name).write_text(f"#!/bin/sh\n{script}\n")
         (clone / name).chmod(0o755)
     environment = {"PATH": f"{clone / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "CARGO_HOME": str(tmp_path)}
     done = subprocess.Popen([sys.executable, clone / "kernel/prepare.py", "--tests"], env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not ((clone / "pip").exists() and (clone / "pip").read_text()):
         assert time.monotonic() < deadline, done.communicate(timeout=5)
         time.sleep(0.1)
     done.send_signal(number)
-    shown = done.communicate(timeout=20)[0]
+    shown = done.communicate(timeout=120)[0]
     assert done.returncode != 0
     assert shown.endswith("set-up stopped: interrupted; the next call resumes from here\n")
     with pytest.raises(ProcessLookupError):
