@@ -36,6 +36,16 @@ def test_types_are_inferred(kernel):
     assert kernel.run('println!("{:?}", pair.0.dims());').text() == "[2, 3]"
 
 
+def test_the_crates_own_methods_complete_and_show_their_documentation(kernel):
+    kernel.run("let layers = Sequential::new(\"generator\", [100]);").text()
+    code = "let wider = layers.den"
+    assert "dense" in " ".join(kernel.ask("complete_request", code=code, cursor_pos=len(code))["matches"])
+    code = "layers.dense(256)"
+    shown = kernel.ask("inspect_request", code=code, cursor_pos=len("layers.dens"), detail_level=0)
+    assert "pub fn dense(" in shown["data"]["text/plain"], shown
+    assert "fully connected" in shown["data"]["text/plain"].lower(), shown
+
+
 def test_cells_are_compiled_as_a_release_build_is(kernel):
     assert kernel.run('println!("{}", cfg!(debug_assertions));').text() == "false"
     kernel.run("let mut most: u8 = std::env::args().count() as u8 + 254;").text()
