@@ -150,8 +150,21 @@ impl Network {
         })
     }
 
-    /// The first `layers` layers as a network of their own, on a copy of their weights.
-    pub(crate) fn first(&self, layers: usize) -> Result<Network> {
+    /// The first `layers` layers (all, if it has no more) as a network of their own, on a copy of their weights. Behind a
+    /// convolution its output are the feature maps: (batch, channels, height, width).
+    ///
+    /// ```
+    /// use digit_gan::{nn::Sequential, rng::Rng};
+    /// let rng = Rng::seed(1);
+    /// let network = Sequential::new("discriminator", [1, 28, 28]).conv2d(32, 4, 2).flatten().dense(1).build(&rng)?;
+    /// let maps = network.first(1)?.forward(&rng.normal((8, 1, 28, 28))?)?;
+    /// assert_eq!(maps.dims(), [8, 32, 14, 14]);
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the device has no room for the copy.
+    pub fn first(&self, layers: usize) -> Result<Network> {
         let mut config = self.config.clone();
         config.layers.truncate(layers);
         let mut variables = self.variables();
