@@ -1,12 +1,13 @@
 //! What a notebook's own loop remembers: losses and scores of every step.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
 
 use super::{Means, Position, Progress, diverged, score};
 use crate::loss::GanLoss;
+use crate::optim::Adam;
 use crate::{Error, Result};
 
 /// Losses and scores of every step, and the line of progress at the end of an epoch.
@@ -41,10 +42,18 @@ pub struct History {
     pub d_real: Vec<f32>,
     /// The same for generated images.
     pub d_fake: Vec<f32>,
+    /// The norm of the discriminator's gradient, one value for each call of [`History::push_gradient_norms`].
+    pub d_gradient_norm: Vec<f32>,
+    /// The same for the generator's.
+    pub g_gradient_norm: Vec<f32>,
     /// Fréchet distances of samples, each behind the number of steps before it; see [`History::judged`].
     pub frechet: Vec<(usize, f64)>,
     /// The Fréchet distance of real digits.
     pub frechet_floor: Option<f64>,
+    /// Of all steps, those on real and on generated images.
+    logits: [Vec<f32>; 2],
+    /// Where those of each step begin.
+    logit_starts: Vec<[usize; 2]>,
     started: Instant,
     last_step: Instant,
     epoch: Epoch,
@@ -71,8 +80,12 @@ impl History {
             g_loss: Vec::new(),
             d_real: Vec::new(),
             d_fake: Vec::new(),
+            d_gradient_norm: Vec::new(),
+            g_gradient_norm: Vec::new(),
             frechet: Vec::new(),
             frechet_floor: None,
+            logits: Default::default(),
+            logit_starts: Vec::new(),
             started,
             last_step: started,
             epoch: Epoch {
@@ -85,7 +98,7 @@ impl History {
     }
 
     /// Records a step: both losses (one value each) and the discriminator's logits on the real and on the generated
-    /// batch, whose first dimension is the batch.
+    /// batch, whose first dimension is the batch. All of them are kept: 8 bytes for a real image and a generated one.
     ///
     /// # Errors
     /// [`Error::Training`] when one of them is not finite: the training has diverged, the step is not recorded, and
@@ -110,8 +123,62 @@ impl History {
         self.g_loss.push(g_loss);
         self.d_real.push(d_real);
         self.d_fake.push(d_fake);
+        self.logit_starts.push(self.logit_ends());
+        for (all, batch) in self.logits.iter_mut().zip([real_logits, fake_logits]) {
+            all.extend(
+                batch
+                    .to_dtype(DType::F32)?
+                    .flatten_all()?
+                    .to_vec1::<f32>()?,
+            );
+        }
         self.epoch.images += real_logits.dim(0)?;
         Ok(())
+    }
+
+    /// Records the length of both gradients, by which the last steps of the optimizers moved. A gradient that vanishes
+    /// teaches nothing, and one that grows without bounds announces a run that diverges.
+    ///
+    /// # Errors
+    /// When a gradient cannot be read.
+    pub fn push_gradient_norms(&mut self, d_adam: &Adam, g_adam: &Adam) -> Result<()> {
+        self.d_gradient_norm.push(d_adam.gradient_norm()? as f32);
+        self.g_gradient_norm.push(g_adam.gradient_norm()? as f32);
+        Ok(())
+    }
+
+    /// The discriminator's logits in these steps, counted from 0, on real images and on generated ones:
+    /// [`plot::histograms`](crate::plot::histograms) draws them.
+    ///
+    /// ```
+    /// # use digit_gan::prelude::*;
+    /// let (loss, logits) = (Tensor::new(1f32, &Device::Cpu)?, Tensor::ones((64, 1), DType::F32, &Device::Cpu)?);
+    /// let mut history = History::new(1, 937);
+    /// history.push(&loss, &loss, &logits, &logits.neg()?)?;
+    /// let [real, fake] = history.logits(0..1)?;
+    /// assert_eq!((real[63], fake[63]), (1., -1.));
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Value`] for no steps, or steps that have not been recorded.
+    pub fn logits(&self, steps: Range<usize>) -> Result<[&[f32]; 2]> {
+        let recorded = self.logit_starts.len();
+        if steps.is_empty() || steps.end > recorded {
+            return Err(Error::Value(format!(
+                "History::logits: expected steps from 0 to {recorded}, the number of steps so far, not {steps:?}"
+            )));
+        }
+        let next = self.logit_starts.get(steps.end).copied();
+        let (from, to) = (
+            self.logit_starts[steps.start],
+            next.unwrap_or(self.logit_ends()),
+        );
+        Ok([0, 1].map(|i| &self.logits[i][from[i]..to[i]]))
+    }
+
+    fn logit_ends(&self) -> [usize; 2] {
+        [self.logits[0].len(), self.logits[1].len()]
     }
 
     /// Records the Fréchet distance of what the generator draws after the steps so far, and that of real digits, the
