@@ -13,6 +13,7 @@ mod folders;
 mod formats;
 mod game;
 mod headless;
+mod inside;
 mod judged;
 mod kills;
 mod latent;
