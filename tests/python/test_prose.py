@@ -58,7 +58,8 @@ def test_every_picture_is_described(path):
 
 @each_notebook
 def test_nothing_is_left_to_be_filled_in(path):
-    complain(f"{cell}: {mark}" for cell in cells(path) for mark in re.findall(r"@[A-Z0-9_]+@|TODO|FIXME|XXX", cell.source))
+    marks = r"@[A-Z0-9_]+@|PROSE_?\w*|TODO|FIXME"
+    complain(f"{cell}: {mark}" for cell in cells(path) for mark in re.findall(marks, cell.source))
 
 
 def numbers_from_nowhere(notebook: list[Cell]):
