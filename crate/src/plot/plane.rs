@@ -8,27 +8,37 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
 use super::axes::{round_marks, tick};
-use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
+use super::canvas::{Area, Canvas, INK, draw, font};
 use crate::{Error, Result};
 
 /// Okabe and Ito's blue and vermillion: told apart by colour-blind readers, and in grey.
 const REAL: RGBColor = RGBColor(0, 114, 178);
 const FAKE: RGBColor = RGBColor(213, 94, 0);
 /// How far the surface goes towards the colour of the fakes at 0, and of the real points at 1.
-const TINT: f64 = 0.5;
+const TINT: f64 = 0.55;
 /// Colours from 0 to 1. An odd number: one half has a colour of its own, white, and the edges between them are contours.
-const LEVELS: usize = 15;
+const LEVELS: usize = 11;
 /// Greys between the ink and the paper: what smooth edges of text need.
 const GREYS: u8 = 6;
 
-const SIDE: u32 = 330 * DENSITY;
+/// Device pixels for CSS pixels: one and a half. Text stays sharp enough, and a slider holds many frames.
+const fn px(css: u32) -> u32 {
+    css * 3 / 2
+}
+
+/// The same as an offset.
+const fn ipx(css: u32) -> i32 {
+    px(css) as i32
+}
+
+const SIDE: u32 = px(330);
 /// Above the panels, for the legend.
-const LEGEND: u32 = 30 * DENSITY;
+const LEGEND: u32 = px(30);
 /// Above a panel, for its title.
-const TITLE: u32 = 26 * DENSITY;
+const TITLE: u32 = px(26);
 /// Below a panel and to its left, for the numbers.
-const NUMBERS: u32 = 24 * DENSITY;
-const SPACE: u32 = 10 * DENSITY;
+const NUMBERS: u32 = px(24);
+const SPACE: u32 = px(10);
 
 /// A panel of [`planes`]: a square of the plane, and what lies in it.
 #[derive(Clone, Debug)]
@@ -162,7 +172,8 @@ pub fn planes(planes: &[Plane]) -> Result<Figure> {
     }
     let panel = NUMBERS + SIDE + SPACE;
     let width = panel * planes.len() as u32;
-    let mut canvas = Canvas::new(width, LEGEND + TITLE + SIDE + NUMBERS, 255);
+    let height = LEGEND + TITLE + SIDE + NUMBERS;
+    let mut canvas = Canvas::new(width, height, 255);
     let lefts = (0..).map(|i| i * panel + NUMBERS);
     for (plane, left) in planes.iter().zip(lefts.clone()) {
         if let Some(surface) = &plane.surface {
@@ -177,15 +188,16 @@ pub fn planes(planes: &[Plane]) -> Result<Figure> {
         }
     }
     let words: Vec<String> = planes.iter().map(Plane::words).collect();
-    canvas.into_indexed(words.join(" "), &palette())
+    let size = [width, height].map(|pixels| pixels * 2 / 3);
+    canvas.into_indexed(words.join(" "), &palette(), size)
 }
 
 impl Plane {
     /// Everything but the surface.
     fn draw(&self, area: &Area, left: i32, top: i32) -> Result<()> {
-        let (unit, side) = (DENSITY as i32, SIDE as i32);
-        let title = font(15 * DENSITY, INK).pos(Pos::new(HPos::Center, VPos::Center));
-        let middle = (left + side / 2, top - TITLE as i32 / 2 + LOWER);
+        let side = SIDE as i32;
+        let title = font(px(15), INK).pos(Pos::new(HPos::Center, VPos::Center));
+        let middle = (left + side / 2, top - TITLE as i32 / 2 + ipx(2));
         draw(area.draw(&Text::new(self.title.as_str(), middle, title)))?;
         {
             let inside = area.clone().shrink((left, top), (SIDE, SIDE));
@@ -196,8 +208,8 @@ impl Plane {
                     draw(inside.draw(&dot))
                 })
             };
-            dots(&self.real, 3 * DENSITY / 2, REAL)?;
-            dots(&self.fake, 2 * DENSITY, FAKE)?;
+            dots(&self.real, px(2), REAL)?;
+            dots(&self.fake, px(2), FAKE)?;
             for &[from, to] in self.arrows.iter().filter(|[from, _]| self.holds(from)) {
                 arrow(
                     &inside,
@@ -206,15 +218,15 @@ impl Plane {
             }
         }
         let frame = [(left, top), (left + side, top + side)];
-        draw(area.draw(&Rectangle::new(frame, INK.stroke_width(DENSITY / 2))))?;
-        let numbers = font(12 * DENSITY, INK);
+        draw(area.draw(&Rectangle::new(frame, INK.stroke_width(px(1)))))?;
+        let numbers = font(px(12), INK);
         let below = numbers.pos(Pos::new(HPos::Center, VPos::Top));
         let beside = numbers.pos(Pos::new(HPos::Right, VPos::Center));
         for mark in round_marks(&self.square) {
             let (x, y) = self.place([mark, mark]);
-            let at = (left + x, top + side + 5 * unit);
+            let at = (left + x, top + side + ipx(5));
             draw(area.draw(&Text::new(tick(&mark), at, below.clone())))?;
-            let at = (left - 4 * unit, top + y + LOWER);
+            let at = (left - ipx(4), top + y + ipx(2));
             draw(area.draw(&Text::new(tick(&mark), at, beside.clone())))?;
         }
         Ok(())
@@ -340,14 +352,13 @@ fn palette() -> Vec<RGBColor> {
 
 /// What the colours mean, for all that occurs in any of the planes.
 fn legend(area: &Area, planes: &[Plane]) -> Result<()> {
-    let unit = DENSITY as i32;
     let middle = LEGEND as i32 / 2;
     let mut x = NUMBERS as i32;
-    let style = font(13 * DENSITY, INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let style = font(px(13), INK).pos(Pos::new(HPos::Left, VPos::Center));
     let write = |text: &str, left: i32| -> Result<i32> {
-        draw(area.draw(&Text::new(text, (left, middle + LOWER), style.clone())))?;
+        draw(area.draw(&Text::new(text, (left, middle + ipx(2)), style.clone())))?;
         let width = draw(area.estimate_text_size(text, &style))?.0 as i32;
-        Ok(left + width + 18 * unit)
+        Ok(left + width + ipx(18))
     };
     let any = |holds: fn(&Plane) -> bool| planes.iter().any(holds);
     let points = [
@@ -355,33 +366,33 @@ fn legend(area: &Area, planes: &[Plane]) -> Result<()> {
         ("fake", FAKE, any(|plane| !plane.fake.is_empty())),
     ];
     for (name, colour, _) in points.into_iter().filter(|(_, _, is_there)| *is_there) {
-        let dot = Circle::new((x + 5 * unit, middle), 4 * DENSITY, colour.filled());
+        let dot = Circle::new((x + ipx(5), middle), px(4), colour.filled());
         draw(area.draw(&dot))?;
-        x = write(name, x + 15 * unit)?;
+        x = write(name, x + ipx(15))?;
     }
     if any(|plane| plane.surface.is_some()) {
-        x = write("D = 0", x)? - 12 * unit;
+        x = write("D = 0", x)? - ipx(12);
         for level in 0..LEVELS {
-            let step = 6 * unit;
-            let corners = [(x, middle - 6 * unit), (x + step, middle + 6 * unit)];
+            let step = ipx(6);
+            let corners = [(x, middle - ipx(6)), (x + step, middle + ipx(6))];
             draw(area.draw(&Rectangle::new(corners, tint(level).filled())))?;
             x += step;
         }
-        x = write("1", x + 6 * unit)?;
+        x = write("1", x + ipx(6))?;
     }
     if any(|plane| !plane.arrows.is_empty()) {
-        arrow(area, [(x, middle), (x + 24 * unit, middle)])?;
-        write("pull on a fake", x + 32 * unit)?;
+        arrow(area, [(x, middle), (x + ipx(24), middle)])?;
+        write("pull", x + ipx(32))?;
     }
     Ok(())
 }
 
 /// An arrow with a head that is part of its length; a dot where it has none.
 fn arrow(area: &Area, [from, to]: [(i32, i32); 2]) -> Result<()> {
-    let unit = f64::from(DENSITY);
+    let unit = f64::from(px(2)) / 2.;
     let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
     let length = dx.hypot(dy);
-    let shaft = PathElement::new([from, to], INK.stroke_width(DENSITY / 2));
+    let shaft = PathElement::new([from, to], INK.stroke_width(px(1)));
     draw(area.draw(&shaft))?;
     if length < unit {
         return Ok(());
