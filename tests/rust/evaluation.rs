@@ -183,29 +183,23 @@ fn relabelled(digits: &Digits, label: impl Fn(u8) -> u8) -> Digits {
 }
 
 #[test]
-fn a_classifier_learns_from_good_digits_and_not_from_wrong_or_missing_ones() -> digit_gan::Result<()>
-{
+fn a_classifier_learns_from_good_digits_and_not_from_wrong_labels() -> digit_gan::Result<()> {
     let (train, test) = (
-        Digits::builtin(1200, &Rng::seed(7)),
-        Digits::builtin(500, &Rng::seed(8)),
+        Digits::builtin(600, &Rng::seed(7)),
+        Digits::builtin(200, &Rng::seed(8)),
     );
     let tstr = |train: &Digits| metrics::tstr(train, &test, &Rng::seed(9));
     let good = tstr(&train)?;
-    assert!(good.accuracy > 0.95, "{good}");
+    assert!(good.accuracy > 0.9, "{good}");
     assert_eq!(good.validation.len(), 10);
     let best = good.validation.iter().copied().fold(0., f64::max);
     assert_eq!(good.validation[good.epoch() - 1], best);
-    assert_eq!(tstr(&train)?, good, "the same seed, the same figure");
     let wrong = tstr(&relabelled(&train, |label| (label + 1) % 10))?;
     assert!(wrong.accuracy < 0.05, "{wrong}");
     assert!(
         wrong.validation[9] > 0.9,
         "it has learned what it was told: {wrong:?}"
     );
-    // A generator that draws a five whenever it is asked for an odd digit.
-    let fives = relabelled(&train, |label| if label % 2 == 1 { 5 } else { label });
-    let fives = tstr(&fives)?;
-    assert!((0.5..0.65).contains(&fives.accuracy), "{fives}");
     assert!(message(tstr(&Digits::builtin(100, &Rng::seed(1)))).contains("at least 120 images"));
     assert!(message(tstr(&stripes(200, 3, 1))).contains("but found images [1, 28, 28] of 10"));
     Ok(())
@@ -214,17 +208,14 @@ fn a_classifier_learns_from_good_digits_and_not_from_wrong_or_missing_ones() -> 
 #[test]
 fn the_ceiling_stands_beside_what_a_classifier_learned() -> digit_gan::Result<()> {
     let (train, test) = (
-        Digits::builtin(600, &Rng::seed(7)),
+        Digits::builtin(300, &Rng::seed(7)),
         Digits::builtin(300, &Rng::seed(8)),
     );
     let evaluation = Evaluation::new(&setting().judge, &train, &test, 300)?.with_tstr()?;
     let ceiling = evaluation.floor().tstr.clone().expect("measured");
     let (samples, labels) = tensors(&train, 0..300);
     let report = evaluation.report("copies", &samples, Some(&labels))?;
-    assert!(
-        !report.to_string().contains("test on real     "),
-        "not measured yet"
-    );
+    assert!(!report.to_string().contains("train on generated"));
     let tstr = evaluation.tstr(&train)?;
     assert_eq!(tstr, ceiling, "of the training digits themselves");
     let text = report.with_tstr(tstr).to_string();

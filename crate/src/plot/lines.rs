@@ -9,6 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::Figure;
 use super::axes::{Axis, Chart, axes, log_axes, log_tick, tick};
 use super::canvas::{Area, Canvas, DENSITY, INK, LOWER, draw, font};
+use super::marks::dashed_line;
 use super::runs::{COLOURS, LEGEND_ROW};
 use crate::{Error, Result};
 
@@ -195,11 +196,8 @@ impl<'a> LineChart<'a> {
             }
         }
         let Range { start, end } = chart.as_coord_spec().x_spec().range();
-        let (dash, gap) = (6 * DENSITY, 4 * DENSITY);
-        let thin = INK.stroke_width(DENSITY);
         for &(_, y) in self.marks {
-            let level = [(start, y), (end, y)];
-            draw(chart.draw_series(DashedLineSeries::new(level, dash, gap, thin)))?;
+            dashed_line(chart, [start, end], y)?;
         }
         let plot = chart.plotting_area().strip_coord_spec();
         let style = font(12 * DENSITY, INK).pos(Pos::new(HPos::Right, VPos::Bottom));
