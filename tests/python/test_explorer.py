@@ -38,7 +38,7 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=BROWSER, headless=True, args=FLAGS, timeout=180_000)
         yield running
         running.close()
 
@@ -57,6 +57,7 @@ def exported(html: str, path, outputs: int = 1) -> str:
 
 def opened(context, address: str, failures: list):
     page = context.new_page()
+    page.set_default_timeout(180_000)  # 30 s are not enough for JupyterLab on a busy machine
     page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(address)
     return page
