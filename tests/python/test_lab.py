@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from rust_kernel import BROWSERS, LISTENING, ROOT
+from rust_kernel import BROWSERS, LISTENING, PATIENCE, ROOT
 
 NOTEBOOK = ROOT / "notebooks" / "01_digit_gan.ipynb"
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -55,11 +55,15 @@ def serving(folder: Path, home: Path):
         yield wait_for(f"http://127.0.0.1:{port}", server, home / "lab.log")
     finally:
         server.terminate()
-        server.wait(60)
+        try:
+            server.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
 
 
 def wait_for(address: str, server, log) -> str:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/api", timeout=5).close()
