@@ -19,6 +19,8 @@ NOTEBOOK = ROOT / "notebooks" / "01_digit_gan.ipynb"
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 # The page's own indicator says idle before there is a kernel, and cells run then ask which kernel to take.
 KERNEL_IDLE = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+# A cell that waits for its turn shows a star; one that was aborted shows nothing.
+NOTHING_WAITS = "![...document.querySelectorAll('.jp-InputPrompt')].some(prompt => prompt.innerText.includes('*'))"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
@@ -114,7 +116,13 @@ LOOP = r"""for n in 0.. {
     message(&frame);
     pause(200);
 }"""
-CELLS = [LISTENING + "let mut steps = 0; let mut started = 0;", "started += 1;\n" + LOOP, 'println!("after {}", "the stop");']
+CELLS = [
+    LISTENING + "let mut steps = 0; let mut started = 0;",
+    "started += 1;\n" + LOOP,
+    'println!("after {}", "the stop");',
+    'panic!("deliberate");',
+    'println!("after {}", "the panic");',
+]
 
 
 def test_a_display_lives_and_stop_keeps_the_variables(tmp_path):
@@ -139,7 +147,7 @@ def test_a_display_lives_and_stop_keeps_the_variables(tmp_path):
         before = frames(4)
         choose(page, "Kernel", "Interrupt Kernel")
         page.get_by_text("interrupted; variables are kept").wait_for(timeout=180_000)
-        page.wait_for_function(KERNEL_IDLE, timeout=180_000)
+        page.wait_for_function(NOTHING_WAITS, timeout=180_000)
         assert later.count() == 0, "Run All continues after a stop"
         page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
@@ -150,5 +158,8 @@ def test_a_display_lives_and_stop_keeps_the_variables(tmp_path):
         page.locator(".jp-Dialog .jp-mod-accept").click()  # its accessible name is another than its text
         page.wait_for_function(KERNEL_IDLE, timeout=600_000)
         page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
+        choose(page, "Run", "Run Selected Cell and All Below")
         later.wait_for(timeout=600_000)
+        page.get_by_text("Panic: deliberate").wait_for(timeout=180_000)
+        page.wait_for_function(NOTHING_WAITS, timeout=180_000)
+        assert page.locator(".jp-OutputArea-output", has_text="after the panic").count() == 0, "Run All continues after a failure"
