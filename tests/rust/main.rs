@@ -24,6 +24,7 @@ mod metrics;
 mod networks;
 mod optim;
 mod penalties;
+mod plane;
 mod recipes;
 mod runs;
 mod table;
