@@ -8,6 +8,7 @@ use image::{ImageReader, RgbImage};
 
 const BLUE: [u8; 3] = [0, 114, 178];
 const VERMILLION: [u8; 3] = [213, 94, 0];
+const GREEN: [u8; 3] = [0, 158, 115];
 
 fn decode(figure: &Figure) -> RgbImage {
     let reader = ImageReader::new(Cursor::new(figure.bytes())).with_guessed_format();
@@ -29,14 +30,21 @@ fn tensor(values: &[f32], shape: (usize, usize, usize, usize)) -> Tensor {
     Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
 }
 
+/// Height of the bar of colours below the strips.
+const KEY: u32 = 60;
+
+/// The strips without the bar of colours.
+fn above_key(image: &RgbImage) -> RgbImage {
+    image::imageops::crop_imm(image, 0, 0, image.width(), image.height() - KEY).to_image()
+}
+
 #[test]
 fn signed_values_are_white_at_zero_blue_below_and_orange_above() {
     // Of two pictures of 2 x 2, the second has all the rest at half of the greatest magnitude.
     let values = tensor(&[-0.4, 0., 0., 0.4, 0.2, 0.2, -0.2, -0.2], (2, 1, 2, 2));
     let figure = plot::strips(&[Strip::signed("change", &values)], &["a", "b"]).unwrap();
     let image = decode(&figure);
-    let key = image.height() - 60;
-    let picture = image::imageops::crop_imm(&image, 0, 0, image.width(), key).to_image();
+    let picture = above_key(&image);
     let ([left, top, right, bottom], blue) = extent(&picture, BLUE);
     let side = right - left + 1;
     assert_eq!(
@@ -57,7 +65,8 @@ fn signed_values_are_white_at_zero_blue_below_and_orange_above() {
         assert!(row.contains(&half(colour)), "half of {colour:?}");
     }
     // The key below runs over both colours.
-    let below = image::imageops::crop_imm(&image, 0, key, image.width(), 60).to_image();
+    let key = image.height() - KEY;
+    let below = image::imageops::crop_imm(&image, 0, key, image.width(), KEY).to_image();
     assert!(extent(&below, BLUE).1 > 5 && extent(&below, VERMILLION).1 > 5);
     assert_eq!(
         figure.alt(),
@@ -76,7 +85,7 @@ fn pictures_of_different_sizes_stand_in_columns_of_one_width() {
         Strip::signed("filter", &filter),
     ];
     let figure = plot::strips(&rows, &[]).unwrap();
-    let image = decode(&figure);
+    let image = above_key(&decode(&figure));
     let ([left, top, right, bottom], _) = extent(&image, VERMILLION);
     // All of the digit is as white as the paper: the frame around it stands out.
     let [width, height] = [right - left + 1, bottom - top + 1];
@@ -84,7 +93,7 @@ fn pictures_of_different_sizes_stand_in_columns_of_one_width() {
         width >= 200 && height >= 200 && width.is_multiple_of(4),
         "{width} x {height}"
     );
-    let frame = image[(left, top - 16 - 1)].0;
+    let frame = image[(left, top - 16)].0;
     assert_ne!(
         frame, [255; 3],
         "the lower frame of the digit above the filter"
@@ -209,14 +218,19 @@ fn a_stride_is_drawn_as_the_layer_computes_it() {
     let half = image.width() / 2;
     let input = image::imageops::crop_imm(&image, 0, 0, half, image.height()).to_image();
     let output = image::imageops::crop_imm(&image, half, 0, half, image.height()).to_image();
-    let width = |image, colour| {
+    let span = |image, colour| {
         let ([left, _, right, _], n) = extent(image, colour);
         assert!(n > 0, "{colour:?} is missing");
-        right - left
+        (left, right - left)
     };
-    let (window, cell) = (width(&input, BLUE), width(&output, BLUE));
+    let (_, window) = span(&input, GREEN);
+    let (_, cell) = span(&output, GREEN);
     assert!(window.abs_diff(4 * cell) < 16, "{window} {cell}");
-    assert!(width(&input, VERMILLION).abs_diff(window) < 16);
+    let (first, second) = (span(&input, BLUE).0, span(&input, VERMILLION).0);
+    assert!(
+        (second - first).abs_diff(2 * cell) < 8,
+        "{first} {second} {cell}"
+    );
 }
 
 #[test]
