@@ -215,9 +215,9 @@ fn a_stride_is_drawn_as_the_layer_computes_it() {
     }
     // A window has the colour of its output, and is as many cells wide as the kernel.
     let image = decode(&plot::stride(8, 4, 2, 1).unwrap());
-    let half = image.width() / 2;
-    let input = image::imageops::crop_imm(&image, 0, 0, half, image.height()).to_image();
-    let output = image::imageops::crop_imm(&image, half, 0, half, image.height()).to_image();
+    let arrows = image.width() * 3 / 5;
+    let input = image::imageops::crop_imm(&image, 0, 0, arrows, image.height()).to_image();
+    let output = image::imageops::crop_imm(&image, arrows, 0, arrows, image.height()).to_image();
     let span = |image, colour| {
         let ([left, _, right, _], n) = extent(image, colour);
         assert!(n > 0, "{colour:?} is missing");
