@@ -38,3 +38,4 @@ pub use message::Message;
 pub use sampler::Sampler;
 pub use status::Status;
 pub use trainer::Trainer;
+pub use warnings::Warnings;

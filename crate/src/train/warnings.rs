@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Steps for which a sign must be there at every line of statistics: the first steps of any training show both.
 const LONG: u64 = 1000;
@@ -12,9 +12,27 @@ const ALIKE: f64 = 0.1;
 /// The accuracy of a discriminator that has nothing left to learn.
 const ALWAYS: f64 = 0.999;
 
-/// For how long each sign has been there, and whether its warning was given. Saved with a run.
+/// Watches for two signs of a training that leads nowhere: samples that hardly differ, and a discriminator that is always
+/// right. A [`Trainer`](super::Trainer) has one that looks at every line of statistics; this is for a loop of your own.
+///
+/// ```
+/// use digit_gan::{rng::Rng, train::Warnings};
+/// let rng = Rng::seed(1);
+/// let mut warnings = Warnings::default();
+/// let mut given = Vec::new();
+/// for _ in 0..5 {
+///     // 250 steps of training, and their last batches:
+///     let real = rng.uniform((64, 1, 28, 28), -1., 1.)?;
+///     let fake = real.zeros_like()?;
+///     given.extend(warnings.look(250, &real, &fake, Some(0.97))?);
+/// }
+/// assert_eq!(given.len(), 1);
+/// assert!(given[0].starts_with("the generator's samples hardly differ"));
+/// # Ok::<(), digit_gan::Error>(())
+/// ```
+// For how long each sign has been there, and whether its warning was given: saved with a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Warnings {
+pub struct Warnings {
     #[serde(alias = "alike")]
     collapse: Sign,
     #[serde(alias = "right")]
@@ -39,8 +57,14 @@ impl Sign {
 }
 
 impl Warnings {
-    /// Looks at the last batches of a window of this many steps, and the discriminator's accuracy over it. Returns each
-    /// warning once.
+    /// Looks at the last real and the last generated batch of a window of this many steps, and at the discriminator's
+    /// accuracy over the window: the fraction of images that it classifies correctly, none for a loss whose logits have
+    /// no zero (Wasserstein).
+    ///
+    /// Returns a warning once its sign has been there for 1,000 steps, at every look, and each warning only once.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a batch without images.
     pub fn look(
         &mut self,
         steps: u64,
@@ -72,8 +96,14 @@ impl Warnings {
     }
 }
 
-/// The mean variance of a pixel over a batch of at least one image.
+/// The mean variance of a pixel over a batch.
 fn variance(images: &Tensor) -> Result<f64> {
+    if images.rank() < 2 || images.elem_count() == 0 {
+        return Err(Error::Shape(format!(
+            "Warnings: expected batches of images, (batch, channels, height, width), not {:?}",
+            images.dims()
+        )));
+    }
     let rows = images.flatten_from(1)?;
     let mean = rows.mean_keepdim(0)?;
     let squares = rows.broadcast_sub(&mean)?.sqr()?;
@@ -84,6 +114,7 @@ fn variance(images: &Tensor) -> Result<f64> {
 mod tests {
     use super::*;
     use crate::rng::Rng;
+    use candle_core::{DType, Device};
 
     /// Images of the same mean.
     fn images(std: f64) -> Tensor {
@@ -125,6 +156,19 @@ mod tests {
         assert_eq!(given.len(), 1);
         assert_eq!(given[0].0, 5);
         assert!(given[0].1.starts_with("the discriminator is always right"));
+    }
+
+    #[test]
+    fn a_batch_without_images_is_refused() {
+        let empty = Tensor::zeros((0, 1, 28, 28), DType::F32, &Device::Cpu).unwrap();
+        let look = |real, fake| Warnings::default().look(200, real, fake, None);
+        for (real, fake) in [(&empty, &images(0.6)), (&images(0.6), &empty)] {
+            let error = look(real, fake).unwrap_err();
+            assert!(
+                matches!(error, Error::Shape(_)) && error.to_string().contains("[0, 1, 28, 28]"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
