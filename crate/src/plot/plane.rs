@@ -142,8 +142,8 @@ impl Plane {
 }
 
 /// Squares of the plane side by side, with what lies in them: a surface, over it real points in blue and fake ones in
-/// vermillion, and arrows. What lies outside a square is cut off. Takes a few milliseconds, so that a
-/// [`Live`](crate::live::Live) display can show it.
+/// vermillion, and arrows. What lies outside a square is cut off. Small enough for a
+/// [`Live`](crate::live::Live) display.
 ///
 /// ```
 /// use digit_gan::{plot::{self, Plane}, rng::Rng};
