@@ -146,10 +146,10 @@ impl Plane {
 /// [`Live`](crate::live::Live) display.
 ///
 /// ```
-/// use digit_gan::{plot::{self, Plane}, rng::Rng};
-/// let points = Rng::seed(1).normal((100, 2))?;
-/// let figure = plot::planes(&[Plane::new("noise", -3.0..3.0).fake(&points)?])?;
-/// assert_eq!(figure.alt(), "noise: 100 fake points around (-0.05, -0.05).");
+/// use digit_gan::{candle::{Device, Tensor}, plot::{self, Plane}};
+/// let points = Tensor::new(&[[1f32, 2.], [3., -1.]], &Device::Cpu)?;
+/// let figure = plot::planes(&[Plane::new("two", -4.0..4.0).fake(&points)?])?;
+/// assert_eq!(figure.alt(), "two: 2 fake points around (2.00, 0.50).");
 /// # Ok::<(), digit_gan::Error>(())
 /// ```
 ///
