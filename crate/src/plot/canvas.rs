@@ -1,5 +1,6 @@
 //! The paper that figures are drawn on: an RGB buffer with digits, text and plotters' shapes on it.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Once;
 
@@ -106,8 +107,15 @@ impl Canvas {
         sums.into_iter().map(mean).collect()
     }
 
-    /// The canvas as a figure, 8-bit grey where nothing on it is coloured.
+    /// The canvas as a figure: 8-bit grey where nothing on it is coloured, else in its 256 most frequent colours. Text and
+    /// lines blend a few colours, so that what changes by it is a shade at their edges, for less than half the bytes.
     pub fn into_png(self, alt: String) -> Result<Figure> {
+        if !self.is_grey()
+            && let Some(palette) = palette(&self.rgb)
+        {
+            let size = self.css_size();
+            return self.into_indexed(alt, &palette, size);
+        }
         self.encoded(alt, CompressionType::Best)
     }
 
@@ -139,23 +147,45 @@ impl Canvas {
 
     fn encoded(self, alt: String, compression: CompressionType) -> Result<Figure> {
         let size = [self.width, self.height];
-        let is_grey = self
-            .rgb
-            .chunks_exact(3)
-            .all(|p| p[0] == p[1] && p[1] == p[2]);
-        let bytes = if is_grey {
+        let bytes = if self.is_grey() {
             let pixels: Vec<u8> = self.grey().collect();
             png(&pixels, size, ExtendedColorType::L8, compression)?
         } else {
             png(&self.rgb, size, ExtendedColorType::Rgb8, compression)?
         };
-        let size = size.map(|pixels| pixels.div_ceil(DENSITY));
-        Ok(Figure::new(bytes, Format::Png, alt, size))
+        Ok(Figure::new(bytes, Format::Png, alt, self.css_size()))
+    }
+
+    fn is_grey(&self) -> bool {
+        let mut pixels = self.rgb.chunks_exact(3);
+        pixels.all(|p| p[0] == p[1] && p[1] == p[2])
+    }
+
+    fn css_size(&self) -> [u32; 2] {
+        [self.width, self.height].map(|pixels| pixels.div_ceil(DENSITY))
     }
 
     fn offset(&self, x: u32, y: u32) -> usize {
         3 * (y as usize * self.width as usize + x as usize)
     }
+}
+
+/// The 256 most frequent colours, or `None` for a picture of more than a drawing's few thousand, such as a photograph.
+fn palette(rgb: &[u8]) -> Option<Vec<RGBColor>> {
+    const DRAWING: usize = 4096;
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    for pixel in rgb.chunks_exact(3) {
+        *counts.entry([pixel[0], pixel[1], pixel[2]]).or_default() += 1;
+        if counts.len() > DRAWING {
+            return None;
+        }
+    }
+    let mut counts: Vec<([u8; 3], usize)> = counts.into_iter().collect();
+    // Equally frequent colours in their own order, so that the same canvas gives the same bytes.
+    counts.sort_by_key(|&(colour, count)| (Reverse(count), colour));
+    counts.truncate(256);
+    let colour = |([red, green, blue], _): ([u8; 3], usize)| RGBColor(red, green, blue);
+    Some(counts.into_iter().map(colour).collect())
 }
 
 /// Pixels as places in a palette of at most 256 colours, each that of the nearest.
