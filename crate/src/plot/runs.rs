@@ -225,7 +225,7 @@ fn draw_panel(area: &Area, panel: &Panel, runs: &[Run], x: X) -> Result<()> {
         .map(|(_, y)| y)
         .chain(marks.iter().map(|mark| mark.0));
     let (low, high) = values.fold((0f64, 0f64), |(low, high), y| (low.min(y), high.max(y)));
-    let room = (high - low).max(1e-3) * 0.08;
+    let room = (high - low).max(1e-3) * 0.14; // for the name above a mark
     let bottom = if low < 0. { low - room } else { 0. };
     let y = Axis {
         name: "",
