@@ -9,7 +9,7 @@ use crate::display::{Content, Reader, Show, reader, send, write};
 use crate::interrupt;
 
 /// Frames follow each other no faster than this.
-const FRAMES: Duration = Duration::from_millis(250);
+const FRAMES: Duration = Duration::from_millis(500);
 /// Making and sending frames takes at most this fraction of the time.
 const BUDGET: f64 = 0.015;
 /// Lines of text follow each other no faster than this.
@@ -63,7 +63,7 @@ impl Live {
 
     /// Shows a value if a frame is due, and returns an error if the user has asked the cell to stop.
     ///
-    /// The first frame is due at once, the next ones a few times a second, but so rarely that making and showing them
+    /// The first frame is due at once, the next ones twice a second, but so rarely that making and showing them
     /// takes less than 2% of the time. In between `value` is not called, and a call costs some nanoseconds. Call
     /// [`Live::show`] where the last state must be seen.
     ///

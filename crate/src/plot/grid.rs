@@ -48,7 +48,7 @@ pub fn sample_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
     canvas.into_png(format!("{samples} {}.", grid.words()))
 }
 
-/// [`sample_grid`] for a display that is replaced a few times a second: fewer pixels, made faster.
+/// [`sample_grid`] for a display that is replaced twice a second: fewer pixels, made faster.
 pub(crate) fn live_grid(samples: &Tensor, columns: usize) -> Result<Figure> {
     let pictures = Pictures::from_samples(samples, "live_grid")?;
     let columns = columns_for(columns, pictures.len(), "live_grid")?;

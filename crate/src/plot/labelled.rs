@@ -43,7 +43,7 @@ pub fn labelled_grid(samples: &Tensor, rows: &[&str], columns: &[&str]) -> Resul
 }
 
 /// Generated samples of one class a row, each behind the name of its class. Smaller and made faster for a display that is
-/// replaced a few times a second (`live`).
+/// replaced twice a second (`live`).
 pub(crate) fn class_grid(samples: &Tensor, names: &[&str], live: bool) -> Result<Figure> {
     let pictures = Pictures::from_samples(samples, "class_grid")?;
     let across = columns_of(pictures.len(), names, &[])?;
