@@ -20,7 +20,7 @@ def build(clone: Path) -> None:
     Raises `SystemExit` with cargo's status when that fails; cargo has said why on stderr."""
     private, descriptor = workspace.acquire(clone)
     try:
-        command = ["cargo", "build", "--target", host()]
+        command = ["cargo", "build", "--features", "digit-gan", "--target", host()]
         status = subprocess.run(command, cwd=private / "pin", env=os.environ | cargo_variables(private)).returncode
     finally:
         os.close(descriptor)

@@ -4,7 +4,8 @@
         lock        held (flock) by the kernel and all its children, and so freed even by a kill -9
         Cargo.toml  the workspace: its profile wins over the one that evcxr writes into ctx/Cargo.toml
         Cargo.lock  a copy of the clone's
-        pin/        depends on digit-gan, so that cargo keeps the lock file's entries while ctx has no `:dep` yet
+        pin/        may depend on digit-gan, so that cargo keeps the lock file's entries while ctx has no `:dep` yet; only if
+                asked to, so that evcxr's rust-analyzer does not load it before its time
         ctx/        EVCXR_TMPDIR: evcxr's generated crate and its target directory
 
 A kernel takes a free workspace; when all are taken, it copies one, hard-linking what rustc compiled. A kernel
@@ -154,7 +155,7 @@ def reset(workspace: Path, clone: Path) -> None:
             for leftover in debug.glob(pattern):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     crate = json.dumps(str((clone / "crate").resolve()), ensure_ascii=False)  # evcxr resolves links as well
-    for package, dependencies in ((ctx, ""), (pin, f"digit-gan = {{ path = {crate} }}")):
+    for package, dependencies in ((ctx, ""), (pin, f"digit-gan = {{ path = {crate}, optional = true }}")):
         (package / "src").mkdir(parents=True, exist_ok=True)
         (package / "src/lib.rs").write_text("")
         (package / "Cargo.toml").write_text(PACKAGE.format(name=package.name, dependencies=dependencies))
