@@ -23,7 +23,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::mnist::CLASSES;
+use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::format::Format;
 use crate::loss::GanLoss;
