@@ -14,8 +14,8 @@ notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@cp notebooks/*.md out/
 	@echo "The notebooks with their outputs, as .ipynb and .html: $$PWD/out"
 
-mnist:  ## fetch MNIST into data/mnist
-	cargo run --quiet --release --features fetch --bin fetch-mnist
+mnist:  ## fetch MNIST into data/mnist, or SET=fashion-mnist, kmnist, qmnist, emnist
+	@$(PYTHON) kernel/sets.py $(SET)
 
 lab: setup  ## JupyterLab with the Rust kernel
 	@$(ENV) $(VENV_PYTHON) -m jupyterlab notebooks

@@ -1,6 +1,6 @@
 """MNIST from the mirrors that PyTorch and TensorFlow use: the four IDX files as they are, so nothing is compiled.
 
-`make mnist` fetches them from the Hugging Face hub instead, through the crate's own program.
+sets.py fetches them, and other sets, by name.
 """
 
 import hashlib

@@ -158,20 +158,24 @@ class Step:
 
     def download(self, url: str, largest: int) -> bytes:
         """The file behind `url`, of at most `largest` bytes. Raises `Unavailable` when it cannot be had."""
-        content = bytearray()
+        return b"".join(self.chunks(url, largest))
+
+    def chunks(self, url: str, largest: int):
+        """The same, piece by piece as it comes."""
+        size = 0
         try:
             with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 while chunk := answer.read(1 << 16):
-                    content += chunk
+                    size += len(chunk)
                     self.check_ended()
-                    self.progress = f"{len(content) / 1e6:.1f} MB"
-                    if len(content) > largest:
+                    self.progress = f"{size / 1e6:.1f} MB"
+                    if size > largest:
                         raise Unavailable(f"{url} is larger than {largest / 1e6:.0f} MB")
+                    yield chunk
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"{url} cannot be fetched: {error}") from None
         finally:
             self.progress = ""
-        return bytes(content)
 
     def check_ended(self) -> None:
         if self.steps.ended.is_set():

@@ -40,7 +40,7 @@
 //! | | |
 //! |---|---|
 //! | [`rng`], [`device`] | the only source of randomness; where tensors live |
-//! | [`data`] | IDX files or built-in strokes become `Digits`, and batches in [-1, 1] |
+//! | [`data`] | IDX files, images or built-in strokes become `Digits`, and batches in [-1, 1] |
 //! | [`nn`] | networks, layer by layer; one operation each on a CPU |
 //! | [`loss`], [`penalty`], [`optim`] | logits become a loss, Adam updates the parameters, an average follows |
 //! | [`metrics`] | how good samples are: a judge's features, distances, precision, coverage, copies |
@@ -88,7 +88,7 @@ pub use setup::{Setup, setup};
 
 /// What a notebook needs: `use digit_gan::prelude::*;`.
 pub mod prelude {
-    pub use crate::data::{Digits, Split};
+    pub use crate::data::{Dataset, Digits, ImageOptions, Page, Resize, Split};
     pub use crate::device::BestDevice;
     pub use crate::env_or;
     pub use crate::interrupt;

@@ -83,7 +83,10 @@ fn each_kind_of_damage_is_named() {
             error.contains(expected),
             "expected {expected:?} in: {error}"
         );
-        assert!(error.contains("fetch-mnist"), "says no remedy: {error}");
+        assert!(
+            error.contains("Replace the file"),
+            "says no remedy: {error}"
+        );
     }
 }
 
@@ -92,17 +95,19 @@ fn labels_above_nine_images_as_labels_and_folders_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("labels");
     fs::write(&path, idx::encode_labels(&[3, 9, 17])).unwrap();
-    let error = idx::read_labels(&path, 10).unwrap_err().to_string();
+    let error = idx::read_labels(&path, 0..10).unwrap_err().to_string();
     assert!(error.contains("found label 17 at position 2"), "{error}");
 
     fs::write(&path, idx::encode_images(&[0; PIXELS])).unwrap();
-    let error = idx::read_labels(&path, 10).unwrap_err().to_string();
+    let error = idx::read_labels(&path, 0..10).unwrap_err().to_string();
     assert!(
         error.contains("found an IDX file of 28x28 images; are the two files swapped?"),
         "{error}"
     );
 
-    let error = idx::read_labels(folder.path(), 10).unwrap_err().to_string();
+    let error = idx::read_labels(folder.path(), 0..10)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("expected an IDX file of labels but found a folder"),
         "{error}"
@@ -288,6 +293,10 @@ fn a_pair_that_does_not_fit_is_refused() {
     assert!(
         output.contains("error ../data/mnist/t10k-labels-idx1-ubyte: expected 3 labels"),
         "{output}"
+    );
+    assert!(
+        output.contains("--bin fetch-mnist` or `make mnist` gets those of MNIST."),
+        "says no remedy: {output}"
     );
     fs::remove_file(data.join("t10k-labels-idx1-ubyte")).unwrap();
     let output = load_in(&notebooks, None);

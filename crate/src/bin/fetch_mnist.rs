@@ -133,7 +133,7 @@ fn present(folder: &Path) -> Result<bool> {
             let encoded = if name.contains("images") {
                 idx::read_images(path).map(|pixels| idx::encode_images(&pixels))
             } else {
-                idx::read_labels(path, 10).map(|labels| idx::encode_labels(&labels))
+                idx::read_labels(path, 0..10).map(|labels| idx::encode_labels(&labels))
             };
             encoded.is_ok_and(|bytes| sha256(&bytes) == checksum)
         };

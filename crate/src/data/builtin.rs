@@ -12,7 +12,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::glyphs::{GLYPHS, Point, Stroke};
-use super::mnist::{CLASSES, SIDE};
+use super::{CLASSES, SIDE};
 use crate::rng::Rng;
 
 const PIXELS: usize = SIDE * SIDE;

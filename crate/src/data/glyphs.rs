@@ -1,6 +1,6 @@
 //! How people write the ten digits: for each, a few ways, each a list of strokes.
 
-use super::mnist::CLASSES;
+use super::CLASSES;
 
 /// (x, y), y downwards; a digit is about 1 high.
 pub(super) type Point = [f32; 2];

@@ -1,15 +1,17 @@
-//! IDX, the file format of MNIST: a magic number and the sizes, big-endian, then one byte per value.
+//! IDX, the file format of MNIST: a magic number and the sizes, big-endian, then one byte per value. QMNIST has its labels
+//! as rows of integers instead, of which the first is the class.
 //!
 //! A file is checked before it is trusted: nothing is allocated on the word of its header, and an error says what was
 //! expected, what was found and what to do.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::mnist::{FETCH, SIDE};
+use super::SIDE;
 use crate::{Error, Result};
 
 /// Far above MNIST's 60,000 and EMNIST's 814,255: a larger number in a header is damage.
@@ -26,19 +28,33 @@ enum Content {
 /// # Errors
 /// [`Error::Io`] if the file cannot be read, [`Error::Format`] if it is not exactly such a file.
 pub fn read_images(path: &Path) -> Result<Vec<u8>> {
-    read(path, Content::Images)
+    Ok(read(path, Content::Images)?.0)
 }
 
-/// Reads a file of labels below `classes`, plain or gzip: one byte per label.
+/// Reads a file of labels, plain or gzip, that all lie in `expected`: one byte per label, or QMNIST's integers.
 ///
 /// # Errors
 /// As [`read_images`].
-pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    let labels = read(path, Content::Labels)?;
-    if let Some(at) = labels.iter().position(|&l| usize::from(l) >= classes) {
-        let expected = format!("labels 0 to {}", classes.saturating_sub(1));
-        let found = format!("label {} at position {at}", labels[at]);
-        return Err(wrong(path, &expected, &found));
+pub fn read_labels(path: &Path, expected: Range<u8>) -> Result<Vec<u8>> {
+    let (bytes, layout) = read(path, Content::Labels)?;
+    let mut labels = Vec::with_capacity(layout.items);
+    for (at, item) in bytes.chunks_exact(layout.item_len).enumerate() {
+        // A byte, or the first of a row of 32-bit integers.
+        let label = item
+            .iter()
+            .take(4)
+            .fold(0, |sum, &byte| sum << 8 | u32::from(byte));
+        match u8::try_from(label)
+            .ok()
+            .filter(|label| expected.contains(label))
+        {
+            Some(label) => labels.push(label),
+            None => {
+                let expected = format!("labels {} to {}", expected.start, expected.end - 1);
+                let found = format!("label {label} at position {at}");
+                return Err(wrong(path, &expected, &found));
+            }
+        }
     }
     Ok(labels)
 }
@@ -54,49 +70,40 @@ pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
 }
 
 impl Content {
-    fn magic(self) -> u32 {
-        match self {
-            Content::Images => 0x0803, // bytes, three dimensions
-            Content::Labels => 0x0801, // bytes, one dimension
-        }
-    }
-
     fn name(self) -> &'static str {
         match self {
             Content::Images => "an IDX file of 28x28 images",
             Content::Labels => "an IDX file of labels",
         }
     }
+}
 
-    fn header_len(self) -> usize {
-        match self {
-            Content::Images => 16,
-            Content::Labels => 8,
-        }
-    }
+/// The first four bytes: 8 for bytes or C for 32-bit integers, then the number of dimensions.
+const IMAGES: u32 = 0x0803;
+const LABELS: u32 = 0x0801;
+const LABEL_ROWS: u32 = 0x0C02;
+/// The longest row of integers that is believed; QMNIST's have 8.
+const MAX_COLUMNS: u32 = 64;
 
-    fn item_len(self) -> usize {
-        match self {
-            Content::Images => SIDE * SIDE,
-            Content::Labels => 1,
-        }
-    }
+/// What a header says of the values behind it.
+struct Layout {
+    items: usize,
+    item_len: usize,
 }
 
 fn encode(content: Content, values: &[u8]) -> Vec<u8> {
-    let items = (values.len() / content.item_len()) as u32;
-    let mut file = Vec::with_capacity(content.header_len() + values.len());
-    file.extend(content.magic().to_be_bytes());
-    file.extend(items.to_be_bytes());
-    if content == Content::Images {
-        file.extend((SIDE as u32).to_be_bytes());
-        file.extend((SIDE as u32).to_be_bytes());
-    }
+    let (magic, sizes, item_len) = match content {
+        Content::Images => (IMAGES, &[SIDE as u32; 2][..], SIDE * SIDE),
+        Content::Labels => (LABELS, &[][..], 1),
+    };
+    let items = (values.len() / item_len) as u32;
+    let header = [magic, items].into_iter().chain(sizes.iter().copied());
+    let mut file: Vec<u8> = header.flat_map(u32::to_be_bytes).collect();
     file.extend(values);
     file
 }
 
-fn read(path: &Path, content: Content) -> Result<Vec<u8>> {
+fn read(path: &Path, content: Content) -> Result<(Vec<u8>, Layout)> {
     let io_error = |error| Error::io(path, error);
     // Before opening: opening a pipe waits for its other end.
     let metadata = path.metadata().map_err(io_error)?;
@@ -128,13 +135,13 @@ fn parse(
     mut file: impl Read,
     file_len: Option<u64>,
     content: Content,
-) -> Result<Vec<u8>> {
-    let header = read_up_to(path, &mut file, content.header_len(), 0)?;
-    let promised = check_header(path, &header, content)?;
+) -> Result<(Vec<u8>, Layout)> {
+    let (header_len, layout) = read_header(path, &mut file, content)?;
+    let promised = layout.items * layout.item_len;
     let expected = format!("{promised} bytes after the header, as it says,");
     let mut capacity = 0;
     if let Some(file_len) = file_len {
-        let found = file_len.saturating_sub(header.len() as u64);
+        let found = file_len.saturating_sub(header_len);
         if found != promised as u64 {
             return Err(wrong(path, &expected, &found.to_string()));
         }
@@ -151,39 +158,50 @@ fn parse(
         return Err(wrong(path, &expected, &found));
     }
     values.shrink_to_fit();
-    Ok(values)
+    Ok((values, layout))
 }
 
-/// Returns how many bytes of values the header promises.
-fn check_header(path: &Path, header: &[u8], content: Content) -> Result<usize> {
-    let words: Vec<u32> = header
-        .chunks_exact(4)
-        .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
-        .collect();
-    let other = match content {
-        Content::Images => Content::Labels,
-        Content::Labels => Content::Images,
-    };
+/// Reads the header, checks it, and returns its length with what it says.
+fn read_header(path: &Path, file: &mut impl Read, content: Content) -> Result<(u64, Layout)> {
     let wrong = |found: &str| Err(wrong(path, content.name(), found));
-    match words.as_slice() {
-        [] => wrong(&format!("a file of {} bytes", header.len())),
-        [magic, ..] if *magic == other.magic() => {
-            wrong(&format!("{}; are the two files swapped?", other.name()))
+    let magic = read_up_to(path, file, 4, 0)?;
+    let Ok(bytes) = <[u8; 4]>::try_from(&magic[..]) else {
+        return wrong(&format!("a file of {} bytes", magic.len()));
+    };
+    let magic = u32::from_be_bytes(bytes);
+    let (found, dimensions) = match magic {
+        IMAGES => (Content::Images, 3),
+        LABELS => (Content::Labels, 1),
+        LABEL_ROWS => (Content::Labels, 2),
+        _ => {
+            return wrong(&format!(
+                "something else that begins with the bytes {bytes:02x?}"
+            ));
         }
-        [magic, ..] if *magic != content.magic() => wrong(&format!(
-            "something else that begins with the bytes {:02x?}",
-            &header[..4]
-        )),
-        _ if header.len() < content.header_len() => wrong("a file that ends within its header"),
-        [_, _, rows, columns] if [*rows, *columns] != [SIDE as u32; 2] => {
-            wrong(&format!("images of {rows}x{columns}"))
-        }
-        [_, items, ..] if !(1..=MAX_ITEMS).contains(items) => wrong(&format!(
-            "a header that says {items} items (1 to {MAX_ITEMS} are accepted)"
-        )),
-        [_, items, ..] => Ok(*items as usize * content.item_len()),
-        [_] => wrong("a file that ends within its header"),
+    };
+    if found != content {
+        return wrong(&format!("{}; are the two files swapped?", found.name()));
     }
+    let rest = read_up_to(path, file, 4 * dimensions, 0)?;
+    if rest.len() < 4 * dimensions {
+        return wrong("a file that ends within its header");
+    }
+    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| rest[4 * at + i]));
+    let item_len = match magic {
+        IMAGES if [word(1), word(2)] == [SIDE as u32; 2] => SIDE * SIDE,
+        IMAGES => return wrong(&format!("images of {}x{}", word(1), word(2))),
+        LABELS => 1,
+        _ if (1..=MAX_COLUMNS).contains(&word(1)) => 4 * word(1) as usize,
+        _ => return wrong(&format!("rows of {} integers", word(1))),
+    };
+    if !(1..=MAX_ITEMS).contains(&word(0)) {
+        return wrong(&format!(
+            "a header that says {} items (1 to {MAX_ITEMS} are accepted)",
+            word(0)
+        ));
+    }
+    let items = word(0) as usize;
+    Ok((4 + rest.len() as u64, Layout { items, item_len }))
 }
 
 fn read_up_to(path: &Path, file: &mut impl Read, limit: usize, capacity: usize) -> Result<Vec<u8>> {
@@ -204,7 +222,8 @@ fn read_up_to(path: &Path, file: &mut impl Read, limit: usize, capacity: usize) 
 }
 
 fn wrong(path: &Path, expected: &str, found: &str) -> Error {
-    let message =
-        format!("expected {expected} but found {found}. Replace the file: `{FETCH}` gets MNIST's.");
-    Error::format(path, message)
+    Error::format(
+        path,
+        format!("expected {expected} but found {found}. Replace the file."),
+    )
 }

@@ -1,7 +1,8 @@
 //! Labelled images of digits: bytes in memory, f32 batches in [-1, 1] for training.
 //!
-//! This is the only module that knows MNIST: its files, its 28x28 pixels and its ten classes. All others ask a
-//! [`Digits`] or a tensor for its shape and classes.
+//! They come from IDX files ([`Dataset`], [`idx`]), from images in a folder ([`Digits::from_folder`]), from a page of
+//! handwriting ([`Page`]), or are drawn by the crate. This is the only module that knows MNIST: its files, its 28x28 pixels
+//! and its ten classes. All others ask a [`Digits`] or a tensor for its shape and classes.
 //!
 //! ```
 //! use digit_gan::{data::Digits, rng::Rng};
@@ -16,14 +17,23 @@
 
 mod batches;
 mod builtin;
+mod components;
+mod dataset;
+mod folder;
 mod glyphs;
 pub mod idx;
-pub(crate) mod mnist;
+mod normalize;
+mod page;
+mod picture;
 
 pub use batches::Batches;
+pub use dataset::Dataset;
+pub use folder::{Found, ImageOptions, Ink, Resize};
+pub use page::{Crop, Page};
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -32,7 +42,12 @@ use crate::display::{Content, Show, evcxr_display};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
-/// MNIST's two parts: 60,000 digits to learn from and 10,000 to report on.
+/// Height and width of MNIST's digits in pixels.
+pub(crate) const SIDE: usize = 28;
+/// MNIST's kinds of digits.
+pub(crate) const CLASSES: usize = 10;
+
+/// The two parts of a data set: MNIST has 60,000 digits to learn from and 10,000 to report on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// To learn from, and to choose with: see [`Digits::hold_out`].
@@ -45,10 +60,24 @@ pub enum Split {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
-    /// IDX files in this place: `MNIST_DIR`, or a folder relative to the current one.
-    Mnist {
-        /// What the place is called.
+    /// The IDX files of a data set.
+    Dataset {
+        /// Which it is.
+        dataset: Dataset,
+        /// What the place is called: an environment variable, or a folder relative to the current one.
         place: String,
+    },
+    /// Images in a folder: [`Digits::from_folder`].
+    Folder {
+        /// The folder, as it was named.
+        folder: String,
+        /// What was found there.
+        found: Arc<Found>,
+    },
+    /// Cut from the picture of a page: [`Page`].
+    Page {
+        /// The name of its file.
+        page: String,
     },
     /// Drawn by the crate itself.
     Builtin,
@@ -84,26 +113,59 @@ impl Digits {
     /// When `MNIST_DIR` is set but holds no MNIST, when only one of a split's two files is there, and when a
     /// file is damaged: digits other than those asked for would be worse.
     pub fn load(split: Split) -> Result<Self> {
-        let digits = mnist::find(split)?.unwrap_or_else(|| match split {
+        let builtin = || match split {
             Split::Train => Digits::builtin(60_000, &Rng::seed(0)),
             Split::Test => Digits::builtin(10_000, &Rng::seed(1)),
-        });
-        Ok(digits.called(split.name()))
+        };
+        let mnist = Dataset::Mnist.find(split)?;
+        Ok(mnist.unwrap_or_else(|| builtin().called(split.name())))
     }
 
-    /// MNIST and nothing else, from the same places as [`Digits::load`].
+    /// MNIST and nothing else, from the same places as [`Digits::load`]; [`Dataset::load`] reads others of its kind.
     ///
     /// # Errors
     /// As [`Digits::load`], and [`Error::NotFound`] where that would fall back to built-in digits.
     pub fn mnist(split: Split) -> Result<Self> {
-        let digits = mnist::find(split)?.ok_or_else(mnist::not_found)?;
-        Ok(digits.called(split.name()))
+        Dataset::Mnist.load(split)
+    }
+
+    /// The images in a folder: a subfolder for each class, named after it, or none for a single class. PNG, JPEG, WebP, BMP
+    /// and GIF, of any size and colour, are brought to 28x28 grey as MNIST was made; [`ImageOptions`] has other ways.
+    ///
+    /// Classes come in the order of their names, numbers in numeric order. Images come in an order that is random but
+    /// always the same, so that [`Digits::hold_out`] has some of all classes. Hidden files are no images; others that are
+    /// none are counted. The first image of an animation is taken.
+    ///
+    /// ```no_run
+    /// # use digit_gan::prelude::*;
+    /// let digits = Digits::from_folder("my-digits")?; // my-digits/0/a.png, my-digits/0/b.jpg, my-digits/1/c.png, ...
+    /// println!("{digits}"); // how many of which classes, what was inverted, kept and ignored
+    /// let (train, held_out) = digits.hold_out(200)?;
+    /// let recipe = Recipe::lean().with_classes(digits.class_count());
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without such a folder. [`Error::Format`] for images that cannot be read, which it names;
+    /// [`ImageOptions::skip_broken`] leaves them out instead. The same for an empty class, for more than 62 classes, and
+    /// for images both in the folder and in subfolders.
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
+        Digits::from_folder_with(&ImageOptions::default(), folder)
+    }
+
+    /// [`Digits::from_folder`], with a say in how images become digits.
+    ///
+    /// # Errors
+    /// As [`Digits::from_folder`].
+    pub fn from_folder_with(options: &ImageOptions, folder: impl AsRef<Path>) -> Result<Self> {
+        folder::read(options, folder.as_ref())
     }
 
     /// `n` digits drawn by the crate, the same number of each class, in random order.
     pub fn builtin(n: usize, rng: &Rng) -> Self {
         let (pixels, labels) = builtin::draw(n, rng);
-        Digits::of_mnist_kind(pixels, labels, Source::Builtin)
+        let class_names = Dataset::Mnist.class_names();
+        Digits::of_mnist_size(pixels, labels, class_names, Source::Builtin)
     }
 
     /// Images of any size and any number of classes: the bytes of `images`, each of `height` x `width` row by row, one
@@ -208,14 +270,19 @@ impl Digits {
         Digits::new(bytes, [height, width], labels, class_names)
     }
 
-    /// As many images as labels, and labels of ten classes.
-    fn of_mnist_kind(pixels: Vec<u8>, labels: Vec<u8>, source: Source) -> Self {
+    /// As many images of 28x28 pixels as labels, and labels below the number of names.
+    fn of_mnist_size(
+        pixels: Vec<u8>,
+        labels: Vec<u8>,
+        class_names: Vec<String>,
+        source: Source,
+    ) -> Self {
         let all = Images {
             pixels,
             labels,
-            height: mnist::SIDE,
-            width: mnist::SIDE,
-            class_names: (0..mnist::CLASSES).map(|class| class.to_string()).collect(),
+            height: SIDE,
+            width: SIDE,
+            class_names: class_names.into(),
         };
         Digits::from_images(all, source)
     }
@@ -325,7 +392,16 @@ impl Digits {
     /// "60000 training digits"
     pub(crate) fn count_and_part(&self) -> String {
         let space = if self.part.is_empty() { "" } else { " " };
-        format!("{}{space}{} digits", self.len(), self.part)
+        format!("{}{space}{} {}", self.len(), self.part, self.noun())
+    }
+
+    /// What they are: digits, as far as is known.
+    fn noun(&self) -> &'static str {
+        match self.source {
+            Source::Folder { .. } | Source::Page { .. } => "images",
+            Source::Dataset { dataset, .. } => dataset.noun(),
+            Source::Builtin | Source::Memory => "digits",
+        }
     }
 
     /// Where the digits came from.
@@ -388,7 +464,21 @@ impl Split {
 
 impl fmt::Display for Digits {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", self.count_and_part(), self.source)
+        write!(f, "{}: {}", self.count_and_part(), self.source)?;
+        match &self.source {
+            // Of a part, these would not be the numbers.
+            Source::Folder { found, .. } if self.len() == found.images => {
+                let names = self.class_names().join(", ");
+                let [least, most] = found.per_class;
+                match self.class_count() {
+                    1 => write!(f, ", one class: {names}")?,
+                    n if least == most => write!(f, ", {n} classes of {least} images: {names}")?,
+                    n => write!(f, ", {n} classes of {least} to {most} images: {names}")?,
+                }
+                write!(f, "\n{found}")
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -409,11 +499,13 @@ impl fmt::Debug for Digits {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Source::Mnist { place } => write!(f, "MNIST from {place}"),
+            Source::Dataset { dataset, place } => write!(f, "{dataset} from {place}"),
+            Source::Folder { folder, .. } => write!(f, "from {folder}"),
+            Source::Page { page } => write!(f, "cut from {page}"),
             Source::Builtin => write!(
                 f,
-                "built-in, drawn by digit-gan, not MNIST (`{}` or `make mnist` fetches MNIST)",
-                mnist::FETCH
+                "built-in, drawn by digit-gan, not MNIST ({} fetches MNIST)",
+                Dataset::Mnist.fetch()
             ),
             Source::Memory => f.write_str("from memory"),
         }

@@ -1,7 +1,7 @@
 //! Digits in rows and columns.
 
 use super::Figure;
-use super::canvas::{Canvas, DENSITY, GUTTER, INK, font};
+use super::canvas::{Canvas, DENSITY, GUTTER, INK, draw, font};
 use super::samples::{Pictures, columns_for, of_snapshots};
 use crate::data::Digits;
 use crate::record::Snapshot;
@@ -10,6 +10,8 @@ use candle_core::Tensor;
 
 /// The widest figure, in device pixels, in which a digit's pixel is still drawn as several.
 pub(super) const MAX_WIDTH: u32 = 1920;
+/// The size of the names of classes.
+const LABEL: u32 = 13 * DENSITY;
 /// The most grids side by side.
 const MAX_EPOCHS: usize = 5;
 
@@ -97,14 +99,20 @@ fn grid_of_classes(pictures: &Pictures, names: &[&str], columns: usize) -> Resul
     let scale = scale_for(columns, pictures.width).min(3);
     let (space, label) = (6 * DENSITY, 20 * DENSITY);
     let [width, height] = [pictures.width, pictures.height].map(|side| side as u32 * scale);
-    let (cell, row) = (width + space, label + height + space / 2);
+    // A long name needs more room than its picture.
+    let mut column = width;
+    for name in names {
+        column = column.max(draw(font(LABEL, INK).font.box_size(name))?.0);
+    }
+    let (cell, row) = (column + space, label + height + space / 2);
     let rows = pictures.len().div_ceil(columns) as u32;
     let mut canvas = Canvas::new(columns as u32 * cell + space, rows * row + space / 2, 255);
     for (i, name) in names.iter().enumerate() {
         let left = space + (i % columns) as u32 * cell;
         let top = (i / columns) as u32 * row;
-        let style = font(13 * DENSITY, INK);
-        canvas.text(left + width / 2, top + 10 * DENSITY, name, style)?;
+        let style = font(LABEL, INK);
+        canvas.text(left + column / 2, top + 10 * DENSITY, name, style)?;
+        let left = left + (column - width) / 2;
         canvas.picture(left, top + label, scale, pictures, i);
     }
     canvas.into_png(format!(

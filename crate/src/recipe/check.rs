@@ -104,6 +104,15 @@ impl Recipe {
         ] {
             require((1..=MAX_COUNT).contains(&count), name, count, wanted)?;
         }
+        if let Some(classes) = self.classes {
+            let wanted = format!("{counts}, or null for none");
+            require(
+                (1..=MAX_COUNT).contains(&classes),
+                "classes",
+                classes,
+                &wanted,
+            )?;
+        }
         let (images, step) = (self.total_images, self.images_per_step());
         let wanted = format!("at least the {step} of one step");
         require(images >= step, "total_images", images, &wanted)?;

@@ -23,7 +23,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::mnist::CLASSES;
+use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::format::Format;
 use crate::loss::GanLoss;
@@ -135,22 +135,35 @@ impl Recipe {
     /// The name of a recipe's file in a run's folder.
     pub(crate) const FILE: &str = "recipe.json";
 
-    /// The same, but a digit can be asked for by name: the class goes into the generator beside the noise, and the
-    /// discriminator judges by projection (Miyato and Koyama 2018, <https://arxiv.org/abs/1802.05637>). Changes
-    /// nothing in a recipe that is so already.
-    pub fn conditional(mut self) -> Self {
-        if self.classes.is_some() {
-            return self;
+    /// The same, but a digit can be asked for by name: [`with_classes`](Recipe::with_classes), ten of them. Changes nothing
+    /// in a recipe that has classes already.
+    pub fn conditional(self) -> Self {
+        match self.classes {
+            Some(_) => self,
+            None => self.with_classes(CLASSES),
         }
+    }
+
+    /// The same, but one of `classes` can be asked for: the class goes into the generator beside the noise, and the
+    /// discriminator judges by projection (Miyato and Koyama 2018, <https://arxiv.org/abs/1802.05637>).
+    ///
+    /// ```
+    /// # use digit_gan::prelude::*;
+    /// let letters = Recipe::lean().with_classes(26);
+    /// assert_eq!((letters.classes, letters.generator.input()), (Some(26), &[100 + 26][..]));
+    /// ```
+    pub fn with_classes(mut self, classes: usize) -> Self {
         let mut layers = self.discriminator.layers().to_vec();
         if let Some(Layer::Dense(last)) = layers.last_mut() {
-            last.units = 1 + CLASSES;
+            last.units = classes.saturating_add(1);
         }
         self.discriminator = rebuilt(&self.discriminator, self.discriminator.input(), layers);
-        let inputs = [self.latent_dim + CLASSES];
+        let inputs = [self.latent_dim.saturating_add(classes)];
         self.generator = rebuilt(&self.generator, &inputs, self.generator.layers().to_vec());
-        self.name += CONDITIONAL;
-        self.classes = Some(CLASSES);
+        if !self.name.ends_with(CONDITIONAL) {
+            self.name += CONDITIONAL;
+        }
+        self.classes = Some(classes);
         self
     }
 

@@ -1,7 +1,7 @@
 //! The recipes that have a name.
 
 use super::{AdamSettings, CONDITIONAL, Recipe};
-use crate::data::mnist::SIDE;
+use crate::data::SIDE;
 use crate::format::Format;
 use crate::loss::GanLoss;
 use crate::nn::Sequential;

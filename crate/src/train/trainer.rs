@@ -326,8 +326,8 @@ fn check(recipe: &Recipe, digits: &Digits) -> Result<()> {
         .map_or(0, |&label| usize::from(label));
     match recipe.classes {
         Some(classes) if classes <= most => Err(Error::Value(format!(
-            "the recipe has {classes} classes, but there is a digit labelled {most}: set classes to {}",
-            most + 1
+            "the recipe has {classes} classes, but there is a digit labelled {most}: take .with_classes({})",
+            digits.class_count()
         ))),
         _ => Ok(()),
     }
