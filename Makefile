@@ -9,7 +9,7 @@ ENV = if [ -n "$$MNIST_DIR" ]; then MNIST_DIR=$$(cd "$$MNIST_DIR" && pwd) || exi
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@echo "Executing the notebooks: a full training takes minutes; DIGIT_GAN_EPOCHS=1 shortens it."
-	@$(ENV) $(VENV_PYTHON) -m nbconvert --to notebook --execute --output-dir out notebooks/*.ipynb
+	@$(ENV) $(VENV_PYTHON) -m nbconvert --to notebook --execute --CoalesceStreamsPreprocessor.enabled=True --output-dir out notebooks/*.ipynb
 	@$(VENV_PYTHON) -m nbconvert --to html --output-dir out out/*.ipynb
 	@cp notebooks/*.md out/
 	@echo "The notebooks with their outputs, as .ipynb and .html: $$PWD/out"
