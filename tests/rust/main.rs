@@ -9,6 +9,7 @@ mod data;
 mod datasets;
 mod display;
 mod evaluation;
+mod exports;
 mod figures;
 mod folders;
 mod formats;

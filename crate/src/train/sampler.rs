@@ -8,7 +8,7 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::folder::check_run;
 use super::state::{AVERAGE, GENERATOR};
 use crate::data::{Digits, to_byte};
-use crate::nn::{Network, with_class};
+use crate::nn::{Network, Python, with_class};
 use crate::recipe::Recipe;
 use crate::rng::Rng;
 use crate::{Error, Result, interrupt};
@@ -147,6 +147,30 @@ impl Sampler {
             labels,
             (0..classes).map(|class| class.to_string()),
         )
+    }
+
+    /// [`Network::export_pytorch`] of the generator; the lines ask it for classes if it has any.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn export_pytorch(&self, path: impl AsRef<Path>) -> Result<Python> {
+        self.asking(self.network.export_pytorch(path)?)
+    }
+
+    /// [`Network::export_onnx`] of the generator; the lines ask it for classes if it has any.
+    ///
+    /// # Errors
+    /// As that.
+    #[cfg(feature = "onnx")]
+    pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<Python> {
+        self.asking(self.network.export_onnx(path)?)
+    }
+
+    fn asking(&self, python: Python) -> Result<Python> {
+        match self.recipe.classes {
+            Some(classes) => python.with_classes(classes),
+            None => Ok(python),
+        }
     }
 
     fn unconditional(&self) -> Error {

@@ -1,0 +1,89 @@
+"""Exported networks in other programs: the printed lines are run, and the images are those of the crate.
+
+PyTorch is run where it is installed: with its libraries it takes gigabytes, so that the test requirements leave it out.
+"""
+
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from rust_kernel import ROOT
+
+np = pytest.importorskip("numpy", reason="onnxruntime, which brings it, is not installed")
+
+RECIPES = [f"{name}{kind}" for name in ("dense", "dcgan", "compact", "lean") for kind in ("", "-conditional")]
+NETWORKS = [f"{name}-{role}" for name in RECIPES for role in ("generator", "discriminator")]
+NETWORKS += ["even-kernels", "sides", "pools", "shapes", "nothing"]
+each_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The networks of tests/rust/exports.rs in files, each beside its lines of Python and a batch with its output."""
+    folder = tmp_path_factory.mktemp("exports")
+    test = ["--test", "rust", "exports::written", "--", "--exact", "--ignored"]
+    command = ["cargo", "test", "--quiet", "-p", "digit-gan", "--features", "onnx", *test]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"DIGIT_GAN_TEST_FOLDER": str(folder)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name.removesuffix(".batch") for path in folder.glob("*.batch")) == sorted(NETWORKS)
+    return folder
+
+
+def batch(path: Path):
+    """A batch, and what the crate makes of it: fast, and layer by layer."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, values = json.loads(content[8 : 8 + length]), content[8 + length :]
+
+    def tensor(name: str):
+        start, end = header[name]["data_offsets"]
+        return np.frombuffer(values[start:end], np.float32).reshape(header[name]["shape"])
+
+    return tensor("x"), tensor("y"), tensor("reference")
+
+
+def run(path: Path) -> dict:
+    """The lines as they were printed; what they leave."""
+    names: dict = {}
+    exec(compile(path.read_text(), path.name, "exec"), names)
+    return names
+
+
+def check(y, fast, reference, names: dict) -> None:
+    assert y.shape == fast.shape == reference.shape
+    scale = max(1, np.abs(reference).max())
+    assert np.abs(y - reference).max() <= 1e-5 * scale
+    # Winograd's 5x5 convolutions, which only dcgan has, round ten times as coarsely as a plain sum.
+    assert np.abs(y - fast).max() <= 3e-5 * scale
+    # The lines themselves call it once, with 16 samples.
+    assert tuple(names["y"].shape) == (16, *reference.shape[1:])
+    if "logit" in names:
+        taken = [row[0] + row[1 + label] for row, label in zip(names["y"], names["labels"])]
+        assert np.allclose(names["logit"], taken, atol=1e-6)
+
+
+@each_network
+def test_pytorch_computes_the_same(written, name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch safetensors")
+    pytest.importorskip("safetensors", reason="not installed: pip install safetensors")
+    names = run(written / f"{name}.pytorch.py")
+    (network,) = (value for value in names.values() if isinstance(value, torch.nn.Sequential))
+    x, *expected = batch(written / f"{name}.batch")
+    with torch.no_grad():
+        check(network(torch.tensor(x)).numpy(), *expected, names)
+
+
+@each_network
+def test_onnxruntime_computes_the_same(written, name):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    names = run(written / f"{name}.onnx.py")
+    (session,) = (value for value in names.values() if isinstance(value, onnxruntime.InferenceSession))
+    x, *expected = batch(written / f"{name}.batch")
+    for size in (len(x), 1):
+        (y,) = session.run(None, {"input": x[:size]})
+        check(y, *(values[:size] for values in expected), names)
