@@ -5,11 +5,14 @@ PyTorch is run where it is installed: with its libraries it takes gigabytes, so 
 
 import json
 import os
+import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from rust_kernel import ROOT
 
 np = pytest.importorskip("numpy", reason="onnxruntime, which brings it, is not installed")
@@ -87,3 +90,38 @@ def test_onnxruntime_computes_the_same(written, name):
     for size in (len(x), 1):
         (y,) = session.run(None, {"input": x[:size]})
         check(y, *(values[:size] for values in expected), names)
+
+
+each_card = pytest.mark.parametrize("name", ["dense", "lean-conditional"])
+
+
+@each_card
+def test_a_hub_reads_the_header_of_a_model_card(written, name):
+    _, header, text = (written / name / "README.md").read_text().split("---\n", 2)
+    header = yaml.safe_load(header)
+    assert header["license"] == "mit" and header["library_name"] == "digit-gan"
+    assert {"gan", "pytorch", "onnx", "safetensors"} <= set(header["tags"])
+    (model,) = header["model-index"]
+    (result,) = model["results"]
+    assert model["name"] == name and result["task"]["type"] == header["pipeline_tag"]
+    assert result["dataset"]["split"] == "test" and "datasets" not in header  # nobody else has the built-in digits
+    metrics = {metric["type"]: metric for metric in result["metrics"]}
+    distance = metrics["frechet_distance"]
+    assert distance["value"] > distance["args"]["floor"] > 0
+    assert f"| {distance['value']:.2f} | {distance['args']['floor']:.2f} |" in text
+    assert ("class_accuracy" in metrics) == ("conditional" in name)
+    for linked in re.findall(r"\]\(([^)]+)\)|`(\w+\.\w+)`", text):
+        assert (written / name / "".join(linked)).exists(), linked
+
+
+@each_card
+@pytest.mark.parametrize("library", ["torch", "onnxruntime"])
+def test_the_python_of_a_model_card_runs_as_it_stands(written, name, library):
+    if library == "torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch safetensors")
+    codes = re.findall(r"```python\n(.*?)```", (written / name / "README.md").read_text(), re.S)
+    (code,) = (code for code in codes if f"import {library}\n" in code)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(*y.shape)"], cwd=written / name, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["16", "1", "28", "28"], done.stderr

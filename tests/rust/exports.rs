@@ -5,9 +5,11 @@ use std::path::Path;
 
 use digit_gan::Result;
 use digit_gan::candle::{DType, Device, safetensors};
+use digit_gan::export::Export;
 use digit_gan::nn::{BatchNorm, Conv2d, ConvTranspose2d, Layer, Padding, Python};
 use digit_gan::prelude::*;
 
+use crate::helpers::judge::{judge, reference};
 use crate::helpers::process;
 use crate::helpers::small::{digits, small};
 use crate::helpers::values::{message, values};
@@ -140,6 +142,19 @@ fn written() -> Result<()> {
             network.export_onnx(folder.join(format!("{name}.onnx")))?,
             "onnx",
         )?;
+    }
+    for recipe in [Recipe::dense(), Recipe::lean().conditional()] {
+        let name = recipe.name.clone();
+        let mut trainer =
+            Trainer::new(small(recipe), &digits(), folder.join(format!("{name}-run")))?;
+        trainer.run()?;
+        let sampler = trainer.sampler();
+        let evaluation = Evaluation::new(judge(), &digits(), &reference(), 50)?;
+        let samples = sampler.samples(50, &Rng::seed(0))?;
+        let report = evaluation.report(&name, &samples, sampler.labels(50).as_deref())?;
+        let data = digits();
+        let export = Export::new(&name, &sampler).trained_on(&data);
+        export.measured(&report).save(folder.join(&name))?;
     }
     Ok(())
 }
@@ -274,5 +289,59 @@ fn a_sampler_knows_the_classes_of_its_generator() -> Result<()> {
             "{lines}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_card_says_what_is_known_and_no_more() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(small(Recipe::dense()), &digits(), folder.path().join("run"))?;
+    let out = folder.path().join("out");
+    let card = |export: Export| -> Result<String> {
+        export.save(&out)?;
+        Ok(std::fs::read_to_string(out.join("README.md")).unwrap())
+    };
+    let text = card(Export::new("it", &trainer.sampler()))?;
+    assert!(
+        text.starts_with("---\nlibrary_name: \"digit-gan\"\nlicense: \"mit\"\n"),
+        "{text}"
+    );
+    for unknown in ["model-index", "datasets", "It was trained on"] {
+        assert!(!text.contains(unknown), "{unknown}: {text}");
+    }
+    assert!(
+        text.contains("The generator has not been measured."),
+        "{text}"
+    );
+
+    trainer = trainer.judged_by(judge(), &reference(), 8)?;
+    trainer.run()?;
+    let sampler = Sampler::best(trainer.folder())?;
+    let best = trainer.best().unwrap();
+    assert_eq!(
+        (sampler.judged(), sampler.images()),
+        (Some(best), best.images)
+    );
+    assert!(sampler.was_trained_on(&digits()) && !sampler.was_trained_on(&reference()));
+    let text = card(
+        Export::new("it", &sampler)
+            .license("cc0-1.0")
+            .trained_on(&digits()),
+    )?;
+    assert!(text.contains("license: \"cc0-1.0\""), "{text}");
+    assert!(
+        text.contains(&format!("| {:.2} | {:.2} |", best.frechet, best.floor)),
+        "{text}"
+    );
+    assert!(
+        text.contains("trained on 50 digits that digit-gan itself has drawn"),
+        "{text}"
+    );
+
+    let generator = Network::load(out.join("generator.safetensors"), &Rng::seed(1))?;
+    let noise = Rng::seed(2).normal((3, 100))?;
+    let expected = sampler.network().forward(&noise)?;
+    assert_eq!(values(&generator.forward(&noise)?), values(&expected));
+    assert_eq!(&Recipe::load(out.join("recipe.json"))?, sampler.recipe());
     Ok(())
 }

@@ -85,6 +85,24 @@ impl Python {
         })
     }
 
+    /// The same, started in the folder of the file.
+    pub(crate) fn beside(self) -> Self {
+        let file = self.file.file_name().unwrap_or_default().into();
+        Python { file, ..self }
+    }
+
+    /// The variable that holds the network.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The lines as a module beside the file, which loads it from wherever Python is started.
+    pub(crate) fn as_module(&self) -> String {
+        let file = self.file.file_name().unwrap_or_default();
+        let path = format!("Path(__file__).with_name({})", literal(Path::new(file)));
+        format!("from pathlib import Path\n\n{}\n", self.loading(&path))
+    }
+
     /// Up to the network being there; `file` is an expression.
     fn loading(&self, file: &str) -> String {
         let Python { name, made, .. } = self;
@@ -100,7 +118,7 @@ impl Python {
     }
 
     /// One call.
-    fn calling(&self) -> String {
+    pub(crate) fn calling(&self) -> String {
         let mut lines = Vec::new();
         if let Some(Classes::Taken(classes) | Classes::Given(classes)) = self.classes {
             lines.push(match self.library {
