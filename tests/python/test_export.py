@@ -28,7 +28,7 @@ def written(tmp_path_factory):
     """The networks of tests/rust/exports.rs in files, each beside its lines of Python and a batch with its output."""
     folder = tmp_path_factory.mktemp("exports")
     test = ["--test", "rust", "exports::written", "--", "--exact", "--ignored"]
-    command = ["cargo", "test", "--quiet", "-p", "digit-gan", "--features", "onnx", *test]
+    command = ["cargo", "test", "--quiet", "-p", "digit-gan", "--features", "cli", *test]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"DIGIT_GAN_TEST_FOLDER": str(folder)}, capture_output=True, text=True
     )

@@ -14,6 +14,7 @@ mod figures;
 mod folders;
 mod formats;
 mod game;
+#[cfg(feature = "cli")]
 mod headless;
 mod images;
 mod inside;
