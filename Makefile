@@ -23,8 +23,9 @@ lab: setup  ## JupyterLab with the Rust kernel
 test: setup-tests  ## all tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-	@$(ENV) cargo test --workspace
+	cargo clippy --workspace --all-targets --features cli -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features cli --no-deps
+	@$(ENV) cargo test --workspace --features cli
 	@$(ENV) $(VENV_PYTHON) -m pytest tests/python -ra -n 2 --dist loadfile
 
 bench:  ## a training step against PyTorch, Keras, burn and candle-nn; BENCH="--quick" for minutes instead of hours

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "out" / "quality" / "held-out"  # beside runs of before, which were trained on all digits
 JUDGE = ROOT / "out" / "judge"
-EXAMPLES = ROOT / "target" / "release" / "examples"
+PROGRAM = ROOT / "target" / "release" / "digit-gan"
 SEEDS = (1, 2, 3)
 
 
@@ -82,7 +82,7 @@ def name(kind: str, variant: str, seed: int) -> str:
 def train(kind: str, variant: str, seed: int) -> None:
     recipe, images, variants = PASSES[kind]
     folder = RUNS / name(kind, variant, seed)
-    command = [EXAMPLES / "train", "--recipe", recipe, "--seed", str(seed), "--images", str(images), "--out", folder]
+    command = [PROGRAM, "train", "--recipe", recipe, "--seed", str(seed), "--images", str(images), "--out", folder]
     command += ["--judge", JUDGE, "--judge-every", str(images // 3)]
     for setting in [*variants[variant], "log_every=125", "checkpoint_every=1000000", "grid_every=1000000", "keep_checkpoints=1"]:
         command += ["--set", setting]
@@ -101,9 +101,9 @@ def distances(folder: Path) -> list[tuple[int, float]]:
 
 
 def on_test_digits(kind: str, variant: str) -> str:
-    """What the example evaluate reports of the runs of a variant."""
+    """What `digit-gan evaluate` reports of the runs of a variant."""
     runs = [RUNS / name(kind, variant, seed) for seed in SEEDS]
-    command = [EXAMPLES / "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
+    command = [PROGRAM, "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return f"\nOn the test digits, {variant}:\n\n```text\n{done.stdout.strip()}\n```"
 
@@ -149,8 +149,8 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="write what was trained before, train nothing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     options = parser.parse_args()
-    examples = ["--example", "train", "--example", "evaluate"]
-    subprocess.run(["cargo", "build", "--quiet", "--release", *examples], cwd=ROOT, check=True)
+    build = ["cargo", "build", "--quiet", "--release", "--features", "cli", "--bin", "digit-gan"]
+    subprocess.run(build, cwd=ROOT, check=True)
     if options.table:
         write()
         return

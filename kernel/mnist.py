@@ -13,7 +13,7 @@ from pathlib import Path
 from steps import Step, Unavailable
 
 MIRRORS = "https://ossci-datasets.s3.amazonaws.com/mnist https://storage.googleapis.com/cvdf-datasets/mnist"
-PROGRAM = Path(__file__).parent.parent / "crate" / "src" / "bin" / "fetch_mnist.rs"  # knows the names and hashes
+PROGRAM = Path(__file__).parent.parent / "crate" / "src" / "bin" / "digit-gan" / "fetch" / "hub.rs"  # knows the names and hashes
 LARGEST = 20_000_000  # bytes of a file; the largest has 10 million
 
 

@@ -154,7 +154,7 @@ def fetch_mnist(steps: Steps) -> list[Future]:
                 step.say(f"no MNIST: {reason}; {without}")
                 return
             step.say(f"{reason}; compiling the program that fetches MNIST from the Hugging Face hub")
-            status, messages = step.call(["cargo", "run", "--release", "--features", "fetch", "--bin", "fetch-mnist"])
+            status, messages = step.call(["cargo", "run", "--release", "--features", "fetch", "--", "fetch"])
             if status != 0:
                 step.say("\n".join([*messages, f"no MNIST: the fetch failed (see above); {without}"]))
 

@@ -102,7 +102,7 @@ def main() -> None:
             ) from None
         print(f"{reason}; compiling the program that fetches MNIST from the Hugging Face hub")
         raise SystemExit(subprocess.call(
-            ["cargo", "run", "--quiet", "--release", "--features", "fetch", "--bin", "fetch-mnist"], cwd=ROOT
+            ["cargo", "run", "--quiet", "--release", "--features", "fetch", "--", "fetch"], cwd=ROOT
         )) from None
     except Failed as remedy:
         raise SystemExit(f"{title}: {remedy}") from None

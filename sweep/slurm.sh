@@ -5,16 +5,18 @@
 #SBATCH --mem=2G
 #SBATCH --time=02:00:00
 #SBATCH --requeue
+#SBATCH --signal=B:TERM@60
 #SBATCH --output=slurm-%A_%a.out
 
 # A run for each recipe and seed, as an array of tasks:
 #
-#   cargo build --release --example train
+#   cargo install --path crate --features cli
 #   sbatch sweep/slurm.sh                                        # 3 recipes x 3 seeds: --array=0-8
 #   RECIPES="lean" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
 #
-# Further arguments go to every run. A task that was preempted or ran out of time resumes where it stopped when it is
-# queued again; its exit status is 0 only once the run is finished. Without Slurm:
+# Further arguments go to every run. A task that is preempted or out of time writes a checkpoint and exits with 75; queued
+# again, it resumes there (`RequeueExit=75` in slurm.conf has Slurm do that). Its exit status is 0 only once the run is
+# finished. Without Slurm:
 #
 #   for task in {0..8}; do SLURM_ARRAY_TASK_ID=$task sweep/slurm.sh; done
 
@@ -32,5 +34,5 @@ recipe=${recipes[task / ${#seeds[@]}]}
 seed=${seeds[task % ${#seeds[@]}]}
 export RAYON_NUM_THREADS=${SLURM_CPUS_PER_TASK:-${RAYON_NUM_THREADS:-$(nproc)}}
 
-exec "${TRAIN:-target/release/examples/train}" \
+exec "${DIGIT_GAN:-digit-gan}" train \
   --recipe "$recipe" --seed "$seed" --out "${RUNS:-runs}/$recipe-$seed" "$@"

@@ -48,6 +48,7 @@
 //! | [`record`] | what a run leaves: history, snapshots, statistics |
 //! | [`plot`] | figures of images and records |
 //! | [`train`] | carries out a recipe in a folder, in the background if asked for, and resumes it |
+//! | [`export`] | a generator in a folder for others: PyTorch, ONNX, a model card |
 //! | [`latent`] | the generator's input space: interpolation, truncation, directions, projection |
 //!
 //! [`display`] and [`live`] show values in a cell, [`interrupt`] stops one. [`files`] writes whole files or none.
@@ -61,6 +62,7 @@ pub mod device;
 pub mod display;
 mod env;
 mod error;
+pub mod export;
 pub mod files;
 pub mod format;
 pub mod interrupt;
@@ -91,6 +93,7 @@ pub mod prelude {
     pub use crate::data::{Dataset, Digits, ImageOptions, Page, Resize, Split};
     pub use crate::device::BestDevice;
     pub use crate::env_or;
+    pub use crate::export::Export;
     pub use crate::interrupt;
     pub use crate::latent;
     pub use crate::live::Live;

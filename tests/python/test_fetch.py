@@ -1,4 +1,4 @@
-"""fetch-mnist against a local server that speaks the protocol of the Hugging Face hub."""
+"""`digit-gan fetch` against a local server that speaks the protocol of the Hugging Face hub."""
 
 import gzip
 import io
@@ -51,9 +51,9 @@ def real():
 
 @pytest.fixture(scope="module")
 def program():
-    command = ["cargo", "build", "--quiet", "--release", "--features", "fetch", "--bin", "fetch-mnist"]
+    command = ["cargo", "build", "--quiet", "--release", "--features", "fetch", "--bin", "digit-gan"]
     subprocess.run(command, cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/fetch-mnist"
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/digit-gan"
 
 
 class Hub:
@@ -110,7 +110,7 @@ def fetch(program, tmp_path):
     def run(url, folder, *arguments):
         environment = os.environ | {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "cache"), "TMPDIR": str(temporary)}
         result = subprocess.run(
-            [program, folder, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+            [program, "fetch", folder, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         print(result.stdout, result.stderr)
         return result

@@ -33,4 +33,4 @@ def test_the_package_is_complete_and_builds_by_itself(tmp_path):
     with (package / "Cargo.toml").open("a") as manifest:
         manifest.write(f"\n{profile}{rest}")
     target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    cargo("check", "--locked", "--lib", "--examples", "--target-dir", target, cwd=package)
+    cargo("check", "--locked", "--lib", "--bins", "--examples", "--features", "cli", "--target-dir", target, cwd=package)

@@ -188,12 +188,12 @@ def test_mnist_comes_from_a_mirror(trouble, site, tmp_path, monkeypatch):
     """Files as small as their hashes are made up; the first mirror is never there, the second as told."""
     contents = {f"{part}-ubyte": part.encode() * 1000 for part in ("train-images-idx3", "t10k-labels-idx1")}
     listed = "".join(f'("{name}", "{hashlib.sha256(content).hexdigest()}"),\n' for name, content in contents.items())
-    (tmp_path / "fetch_mnist.rs").write_text(listed)
+    (tmp_path / "hub.rs").write_text(listed)
     site.files = {f"/mnist/{name}.gz": gzip.compress(content) for name, content in contents.items()}
     if trouble == "another pixel":
         site.files["/mnist/t10k-labels-idx1-ubyte.gz"] = gzip.compress(b"another")
     site.sent = 20 if trouble == "cut off" else None
-    monkeypatch.setattr(mnist, "PROGRAM", tmp_path / "fetch_mnist.rs")
+    monkeypatch.setattr(mnist, "PROGRAM", tmp_path / "hub.rs")
     gone = "http://127.0.0.1:9"
     monkeypatch.setenv("MNIST_MIRRORS", f"{gone}/mnist {gone if trouble == 'no server' else site.url}/mnist")
     folder = tmp_path / "data" / "mnist"

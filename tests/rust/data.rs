@@ -271,7 +271,7 @@ fn without_mnist_the_builtin_digits_say_so_and_mnist_by_name_says_how_to_get_it(
         "{output}"
     );
     assert!(
-        output.contains("`cargo run --release --features fetch --bin fetch-mnist`"),
+        output.contains("`cargo run --release --features fetch -- fetch`"),
         "{output}"
     );
     let error = &output[output.find("error MNIST is not here").expect(&output)..];
@@ -295,7 +295,7 @@ fn a_pair_that_does_not_fit_is_refused() {
         "{output}"
     );
     assert!(
-        output.contains("--bin fetch-mnist` or `make mnist` gets those of MNIST."),
+        output.contains("--features fetch -- fetch` or `make mnist` gets those of MNIST."),
         "says no remedy: {output}"
     );
     fs::remove_file(data.join("t10k-labels-idx1-ubyte")).unwrap();
@@ -622,4 +622,28 @@ fn digits_may_have_any_size_and_number_of_classes() {
         let said = message(result);
         assert!(said.contains(expected), "{said:?} lacks {expected:?}");
     }
+}
+
+#[test]
+fn digits_are_saved_as_files_of_mnist() -> digit_gan::Result<()> {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("data/mine");
+    let digits = Digits::builtin(12, &Rng::seed(1));
+    let [images, labels] = digits.save_idx(&folder)?;
+    assert!(
+        images.ends_with("train-images-idx3-ubyte") && labels.ends_with("train-labels-idx1-ubyte")
+    );
+    assert_eq!(idx::read_labels(&labels, 0..10)?, digits.labels());
+    assert_eq!(idx::read_images(&images)?[11 * 784..], *digits.image(11));
+    let text = message(digits.save_idx(&folder));
+    assert!(
+        text.contains("idx3-ubyte is there already: name another folder"),
+        "{text}"
+    );
+    let text = message(stripes(4, 2, 1).save_idx(root.path()));
+    assert!(
+        text.contains("28x28 pixels, as MNIST's are, but these have 12x16"),
+        "{text}"
+    );
+    Ok(())
 }

@@ -1,24 +1,19 @@
-//! Training without a notebook: the example `train`, and the sweep that runs it.
+//! The program `digit-gan`, and the sweep that runs it.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use crate::helpers::values::message;
+use digit_gan::data::idx;
 use digit_gan::prelude::*;
 use digit_gan::record::read_stats;
 
-/// The example, as it now is: `cargo test` builds examples beside the tests, but not where one test alone is asked for.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let target = test.parent().and_then(Path::parent).unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--example", "train", "--manifest-path"]);
-    build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
-    if target.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success());
-    target.join(format!("examples/train{}", std::env::consts::EXE_SUFFIX))
+fn program(subcommand: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_digit-gan"));
+    command.arg(subcommand);
+    command
 }
 
 const SHORT: [&str; 6] = [
@@ -31,7 +26,7 @@ const SHORT: [&str; 6] = [
 ];
 
 fn train(arguments: &[&str], out: &Path) -> Output {
-    let mut command = Command::new(program());
+    let mut command = program("train");
     command.args(SHORT).args(arguments).arg("--out").arg(out);
     command.output().unwrap()
 }
@@ -84,7 +79,7 @@ fn a_run_is_finished_once_and_then_found_finished() {
     // The run's own file is a configuration for another one.
     let config = out.join("recipe.json");
     let again = folder.path().join("again");
-    let output = Command::new(program())
+    let output = program("train")
         .args(["--builtin", "100", "--config"])
         .arg(config)
         .arg("--out")
@@ -106,8 +101,9 @@ fn a_run_is_finished_once_and_then_found_finished() {
 #[test]
 fn a_run_is_judged_if_asked_for() {
     let folder = tempfile::tempdir().unwrap();
+    judge();
     let judge = |every: &str| {
-        let mut command = Command::new(program());
+        let mut command = program("train");
         command
             .args(["--recipe", "dense", "--images", "192", "--builtin", "200"])
             .args(["--set", "log_every=1", "--judge-every", every])
@@ -137,9 +133,8 @@ fn a_run_is_judged_if_asked_for() {
     // Judged on digits that neither the run nor the judge was trained on.
     let all = Digits::builtin(200, &Rng::seed(0));
     let (train_digits, held_out) = all.hold_out(40).unwrap();
-    let judge_of = Judge::open(env!("CARGO_TARGET_TMPDIR"), &train_digits, &held_out).unwrap();
     let mut trainer = Trainer::resume(&run, &train_digits).unwrap();
-    trainer = trainer.judged_by(&judge_of, &held_out, 128).unwrap();
+    trainer = trainer.judged_by(self::judge(), &held_out, 128).unwrap();
     let last = read_stats(&run).unwrap().pop().unwrap();
     assert_eq!(Some(trainer.frechet().unwrap()), last.frechet);
     drop(trainer);
@@ -209,7 +204,7 @@ fn a_sweep_runs_a_recipe_and_a_seed_for_each_task() {
         command
             .args(SHORT)
             .args(["--set", "batch_size=16"])
-            .env("TRAIN", program())
+            .env("DIGIT_GAN", env!("CARGO_BIN_EXE_digit-gan"))
             .env("RUNS", folder.path())
             .env("RECIPES", "dense dense-conditional")
             .env("SEEDS", "1 2 3");
@@ -244,5 +239,287 @@ fn a_sweep_runs_a_recipe_and_a_seed_for_each_task() {
         !output.status.success() && text(&output).contains("submit this with sbatch"),
         "{}",
         text(&output)
+    );
+}
+
+/// The judge of 160 of 200 built-in digits, trained once for all tests here.
+fn judge() -> &'static Judge {
+    static JUDGE: OnceLock<Judge> = OnceLock::new();
+    JUDGE.get_or_init(|| {
+        let (train, held_out) = Digits::builtin(200, &Rng::seed(0)).hold_out(40).unwrap();
+        Judge::open(env!("CARGO_TARGET_TMPDIR"), &train, &held_out).unwrap()
+    })
+}
+
+/// A run of 3 steps that this judge has measured.
+fn judged_run(recipe: &str, folder: &Path) -> PathBuf {
+    judge();
+    let run = folder.join(format!("{recipe}-1"));
+    let mut command = program("train");
+    command
+        .args(["--recipe", recipe, "--images", "192", "--builtin", "200"])
+        .args(["--set", "log_every=1", "--hold-out", "40"])
+        .args(["--judge", env!("CARGO_TARGET_TMPDIR"), "--out"])
+        .arg(&run);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    run
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_a_training_with_a_checkpoint_and_a_code_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--recipe", "dense", "--images", "12800", "--builtin", "100"];
+    let quiet = ["--set", "log_every=1", "--set", "checkpoint_every=100000"];
+    let command = |run: &str| {
+        let mut command = program("train");
+        command.args(arguments).args(quiet);
+        command.arg("--out").arg(folder.path().join(run));
+        command
+    };
+    for signal in ["-TERM", "-INT"] {
+        let run = folder.path().join(signal);
+        let mut child = command(signal).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.trim_start().starts_with("3 "));
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        assert_eq!(child.wait().unwrap().code(), Some(75), "{rest:?}");
+        let last = rest.last().unwrap();
+        assert!(last.contains("the same command resumes from"), "{last}");
+        let steps = read_stats(&run).unwrap().last().unwrap().step;
+        assert!((3..200).contains(&steps), "{steps}");
+
+        let output = command(signal).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let resumed = format!("resumed at step {steps} ");
+        assert!(
+            text(&output).contains(&resumed),
+            "{resumed}: {}",
+            text(&output)
+        );
+    }
+    assert!(command("whole").output().unwrap().status.success());
+    let weights = |run: &str| {
+        let sampler = Sampler::newest(folder.path().join(run)).unwrap();
+        assert_eq!(sampler.images(), 12_800);
+        sampler.network().parameters()[0].to_vec1::<f32>().unwrap()
+    };
+    for stopped in ["-TERM", "-INT"] {
+        assert_eq!(weights(stopped), weights("whole"));
+    }
+}
+
+#[test]
+fn a_number_is_drawn_and_files_are_read_as_mnist() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = judged_run("dense-conditional", folder.path());
+    let sample = |arguments: &[&str], out: &str| {
+        let mut command = program("sample");
+        command.current_dir(folder.path()).args(arguments);
+        command.args(["--out", out]).output().unwrap()
+    };
+    let output = sample(
+        &["--run", run.to_str().unwrap(), "--digits", "2026"],
+        "year.png",
+    );
+    assert!(
+        text(&output).contains("year.png: 4 generated digits in a row"),
+        "{}",
+        text(&output)
+    );
+    let drawn = std::fs::read(folder.path().join("year.png")).unwrap();
+    let sampler = Sampler::best(&run).unwrap();
+    let samples = sampler.samples_of(&[2, 0, 2, 6], &Rng::seed(0)).unwrap();
+    assert_eq!(drawn, plot::sample_grid(&samples, 4).unwrap().bytes());
+
+    // Without --run: the run in runs/ that was trained last.
+    std::fs::create_dir(folder.path().join("runs")).unwrap();
+    let output = sample(&["-n", "30"], "idx");
+    assert!(text(&output).contains("there is no run in runs/: name one with --run"));
+    std::fs::rename(&run, folder.path().join("runs/it")).unwrap();
+    let output = sample(&["-n", "30"], "idx/");
+    assert!(output.status.success(), "{}", text(&output));
+    let path = |name: &str| folder.path().join("idx").join(name);
+    let labels = idx::read_labels(&path("train-labels-idx1-ubyte"), 0..10).unwrap();
+    assert_eq!(labels[..12], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]);
+    let pixels = idx::read_images(&path("train-images-idx3-ubyte")).unwrap();
+    let expected = sampler.digits(30, &Rng::seed(0)).unwrap();
+    assert_eq!(
+        (labels.len(), &pixels[29 * 784..]),
+        (30, expected.image(29))
+    );
+
+    for (arguments, out, expected) in [
+        (&["-n", "30"][..], "idx", "is there already"),
+        (
+            &["--digits", "20x6"],
+            "x.png",
+            "expected a number, such as 2026",
+        ),
+        (&["-n", "30"], "x.jpg", "extension .png"),
+        (&["--run", "nowhere"], "x.png", "holds no run"),
+    ] {
+        let output = sample(arguments, out);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_run_is_exported_with_what_is_known_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = judged_run("dense", folder.path());
+    let export = |arguments: &[&str]| {
+        let out = folder.path().join("out");
+        let mut command = program("export");
+        command
+            .arg("--run")
+            .arg(&run)
+            .arg("--out")
+            .arg(&out)
+            .args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        (
+            text(&output),
+            std::fs::read_to_string(out.join("README.md")).unwrap(),
+        )
+    };
+    let (_, card) = export(&["--builtin", "200", "--hold-out", "40"]);
+    assert!(
+        card.contains("trained on 160 digits that digit-gan itself has drawn"),
+        "{card}"
+    );
+    assert!(
+        card.contains("Its discriminator saw 192 real images"),
+        "{card}"
+    );
+    assert!(card.contains("held out of training"), "{card}");
+    let judge = ["--judge", env!("CARGO_TARGET_TMPDIR"), "--samples", "100"];
+    let measured = ["--builtin", "200", "--hold-out", "40", "--measure"];
+    let (_, card) = export(&[&measured[..], &judge].concat());
+    assert!(
+        card.contains("| metric | dense-1 | real digits | better |"),
+        "{card}"
+    );
+    let (said, card) = export(&["--builtin", "100"]);
+    assert!(
+        said.contains("not the images that the run was trained on"),
+        "{said}"
+    );
+    assert!(!card.contains("trained on 100"), "{card}");
+}
+
+#[test]
+fn finished_runs_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = ["dense", "dense-conditional"].map(|recipe| judged_run(recipe, folder.path()));
+    let mut command = program("evaluate");
+    command
+        .args(&runs)
+        .args(["--builtin", "200", "--hold-out", "40", "--samples", "100"]);
+    let output = command
+        .args(["--judge", env!("CARGO_TARGET_TMPDIR")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let header = text(&output);
+    let header = header
+        .lines()
+        .find(|line| line.starts_with("metric"))
+        .unwrap();
+    let columns = [
+        "metric",
+        "dense-1",
+        "dense-conditional-1",
+        "real",
+        "digits",
+        "better",
+    ];
+    assert_eq!(header.split_whitespace().collect::<Vec<_>>(), columns);
+}
+
+#[test]
+fn a_folder_of_images_decides_on_the_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let digits = Digits::builtin(60, &Rng::seed(2));
+    for i in 0..digits.len() {
+        let class = folder.path().join("images").join(["a", "b", "c"][i % 3]);
+        std::fs::create_dir_all(&class).unwrap();
+        let image = image::GrayImage::from_raw(28, 28, digits.image(i).to_vec()).unwrap();
+        image.save(class.join(format!("{i}.png"))).unwrap();
+    }
+    let out = folder.path().join("run");
+    let images = folder.path().join("images");
+    let train = |data: &str| {
+        let mut command = program("train");
+        command.args([
+            "--recipe",
+            "dense-conditional",
+            "--images",
+            "32",
+            "--data",
+            data,
+        ]);
+        command
+            .args(["--set", "batch_size=16", "--out"])
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    let output = train(images.to_str().unwrap());
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(
+        Recipe::load(out.join("recipe.json")).unwrap().classes,
+        Some(3)
+    );
+    let output = train("absent");
+    assert!(text(&output).contains("--data absent: expected a folder of images"));
+}
+
+#[test]
+fn help_lists_the_subcommands_and_what_exit_codes_mean() {
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_digit-gan"))
+            .args(arguments)
+            .output();
+        let output = output.unwrap();
+        (output.status.code(), text(&output))
+    };
+    let (code, all) = help(&["--help"]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "train",
+        "evaluate",
+        "sample",
+        "export",
+        "fetch",
+        "completions",
+        "75",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    for subcommand in ["train", "evaluate", "sample", "export"] {
+        let (code, text) = help(&[subcommand, "--help"]);
+        assert_eq!(code, Some(0));
+        assert!(text.contains(&format!("digit-gan {subcommand} ")), "{text}");
+    }
+    assert_eq!(help(&["dance"]).0, Some(2));
+    let (code, script) = help(&["completions", "bash"]);
+    assert!(
+        code == Some(0) && script.contains("-o default digit-gan"),
+        "{script}"
     );
 }

@@ -9,10 +9,12 @@ mod data;
 mod datasets;
 mod display;
 mod evaluation;
+mod exports;
 mod figures;
 mod folders;
 mod formats;
 mod game;
+#[cfg(feature = "cli")]
 mod headless;
 mod images;
 mod inside;

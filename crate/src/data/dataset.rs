@@ -130,7 +130,7 @@ impl Dataset {
     pub(super) fn fetch(self) -> String {
         match self {
             Dataset::Mnist => {
-                "`cargo run --release --features fetch --bin fetch-mnist` or `make mnist`".into()
+                "`cargo run --release --features fetch -- fetch` or `make mnist`".into()
             }
             _ => format!("`make mnist SET={}`", self.folder()),
         }
@@ -167,7 +167,7 @@ impl Dataset {
     }
 
     /// The files of the images and of the labels.
-    fn files(self, split: Split) -> [String; 2] {
+    pub(super) fn files(self, split: Split) -> [String; 2] {
         let test = split == Split::Test;
         let part = if test { "test" } else { "train" };
         let (start, labels) = match self {

@@ -4,14 +4,15 @@
 //! A file is checked before it is trusted: nothing is allocated on the word of its header, and an error says what was
 //! expected, what was found and what to do.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::SIDE;
+use super::{Dataset, Digits, SIDE, Split};
+use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Far above MNIST's 60,000 and EMNIST's 814,255: a larger number in a header is damage.
@@ -67,6 +68,35 @@ pub fn encode_images(pixels: &[u8]) -> Vec<u8> {
 /// The IDX file of the given labels.
 pub fn encode_labels(labels: &[u8]) -> Vec<u8> {
     encode(Content::Labels, labels)
+}
+
+/// See [`Digits::save_idx`].
+pub(super) fn save(digits: &Digits, folder: &Path) -> Result<[PathBuf; 2]> {
+    let [_, height, width] = digits.image_shape();
+    if [height, width] != [SIDE; 2] {
+        return Err(Error::Shape(format!(
+            "save_idx: expected images of {SIDE}x{SIDE} pixels, as MNIST's are, but these have {height}x{width}"
+        )));
+    }
+    let paths = Dataset::Mnist
+        .files(Split::Train)
+        .map(|name| folder.join(name));
+    if let Some(path) = paths.iter().find(|path| path.exists()) {
+        return Err(Error::Value(format!(
+            "{} is there already: name another folder",
+            path.display()
+        )));
+    }
+    fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+    let pixels: Vec<u8> = (0..digits.len())
+        .flat_map(|i| digits.image(i))
+        .copied()
+        .collect();
+    let contents = [encode_images(&pixels), encode_labels(digits.labels())];
+    for (path, content) in paths.iter().zip(contents) {
+        write_atomically(path, |file| file.write_all(&content))?;
+    }
+    Ok(paths)
 }
 
 impl Content {

@@ -33,7 +33,7 @@ pub use page::{Crop, Page};
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
@@ -414,6 +414,16 @@ impl Digits {
     /// A batch size of 0, or above the number of digits, gives one error instead of an empty pass.
     pub fn batches(&self, batch_size: usize, rng: &Rng) -> Batches {
         Batches::new(self, batch_size, rng)
+    }
+
+    /// Writes the digits as MNIST's own training files are, `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, into a
+    /// folder, which is made if it is not there. Whatever reads MNIST reads them: `MNIST_DIR` may name the folder.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for images of another size than 28x28; [`Error::Value`] where the folder has files of these names,
+    /// which may be the only copy of MNIST; [`Error::Io`] if they cannot be written.
+    pub fn save_idx(&self, folder: impl AsRef<Path>) -> Result<[PathBuf; 2]> {
+        idx::save(self, folder.as_ref())
     }
 
     /// A checksum of all images and labels: tells whether a run resumes with the digits that it began with.

@@ -128,6 +128,22 @@ impl Report {
         })
     }
 
+    /// The table for a page in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let table = self.table();
+        let ((title, footer), numbers) = (table.caption(), table.numbers());
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let header = table.header();
+        let side = |i: usize| if numbers.contains(&i) { "---:" } else { "---" };
+        let sides: Vec<String> = (0..header.len()).map(|i| side(i).into()).collect();
+        let rows: String = table.cells().iter().map(|cells| line(cells)).collect();
+        format!(
+            "{title}.\n\n{}{}{rows}\n{footer}",
+            line(&header),
+            line(&sides)
+        )
+    }
+
     fn table(&self) -> Comparison {
         Comparison {
             reports: vec![self.clone()],

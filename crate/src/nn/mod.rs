@@ -16,6 +16,7 @@
 //! ```
 
 mod condition;
+mod export;
 mod file;
 mod input_gradient;
 mod layers;
@@ -25,6 +26,7 @@ mod summary;
 mod variable;
 
 pub use condition::{class_logit, with_class};
+pub use export::Python;
 pub use layers::*;
 pub use network::Network;
 pub use summary::{Row, Summary};

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::message::Reporter;
+use super::sampler::Past;
 use super::state::Header;
 use crate::files::entries;
 use crate::nn::{Contents, save_tensors};
@@ -175,6 +176,18 @@ impl Checkpoint {
             header: parse(path, &contents, STATE)?,
             recipe: parse(path, &contents, RECIPE)?,
             contents,
+        })
+    }
+
+    /// What the generator has behind it; a judgement, if it is a best checkpoint.
+    pub fn past(&self) -> Result<Past> {
+        let best = self.contents.header(BEST);
+        let best = best.map(|_| parse::<Best>(&self.path, &self.contents, BEST));
+        let images = self.recipe.images_per_step();
+        Ok(Past {
+            images: self.header.step.saturating_mul(images),
+            digits: self.header.digits,
+            judged: best.transpose()?.map(|best| best.judgement),
         })
     }
 

@@ -8,8 +8,9 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::folder::check_run;
 use super::state::{AVERAGE, GENERATOR};
 use crate::data::{Digits, to_byte};
-use crate::nn::{Network, with_class};
+use crate::nn::{Network, Python, with_class};
 use crate::recipe::Recipe;
+use crate::record::Judgement;
 use crate::rng::Rng;
 use crate::{Error, Result, interrupt};
 
@@ -33,12 +34,28 @@ const DIGITS: usize = 10_000;
 pub struct Sampler {
     network: Network,
     recipe: Recipe,
+    past: Past,
+}
+
+/// What a generator has behind it.
+#[derive(Clone, Copy)]
+pub(super) struct Past {
+    /// Real images that its discriminator had seen.
+    pub images: u64,
+    /// [`Digits::checksum`] of what it was trained on.
+    pub digits: u32,
+    /// Of this very generator.
+    pub judged: Option<Judgement>,
 }
 
 impl Sampler {
-    pub(super) fn new(network: Network, recipe: &Recipe) -> Self {
+    pub(super) fn new(network: Network, recipe: &Recipe, past: Past) -> Self {
         let recipe = recipe.clone();
-        Sampler { network, recipe }
+        Sampler {
+            network,
+            recipe,
+            past,
+        }
     }
 
     /// The generator of a run's best checkpoint, [`Trainer::best`](super::Trainer::best): the moving average if the
@@ -79,6 +96,7 @@ impl Sampler {
 
     fn load(path: &Path) -> Result<Self> {
         let checkpoint = Checkpoint::read(path)?;
+        let past = checkpoint.past()?;
         let (recipe, mut file) = (checkpoint.recipe, checkpoint.contents);
         // The seed of weights that the file replaces, and of dropout that drawing leaves out.
         let network = recipe.generator.build(&Rng::seed(recipe.seed))?;
@@ -87,7 +105,7 @@ impl Sampler {
             None => GENERATOR,
         };
         network.take(&mut file, path, prefix)?;
-        Ok(Sampler { network, recipe })
+        Ok(Self::new(network, &recipe, past))
     }
 
     /// The generator.
@@ -98,6 +116,21 @@ impl Sampler {
     /// What it was trained by.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// Real images that its discriminator had seen.
+    pub fn images(&self) -> u64 {
+        self.past.images
+    }
+
+    /// What a judge has said of it; none if this very generator was never judged.
+    pub fn judged(&self) -> Option<Judgement> {
+        self.past.judged
+    }
+
+    /// Whether these are the digits that it was trained on.
+    pub fn was_trained_on(&self, digits: &Digits) -> bool {
+        digits.checksum() == self.past.digits
     }
 
     /// `n` samples (n, channels, height, width), of noise from `rng`. A class-conditional generator draws all classes in a
@@ -147,6 +180,30 @@ impl Sampler {
             labels,
             (0..classes).map(|class| class.to_string()),
         )
+    }
+
+    /// [`Network::export_pytorch`] of the generator; the lines ask it for classes if it has any.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn export_pytorch(&self, path: impl AsRef<Path>) -> Result<Python> {
+        self.asking(self.network.export_pytorch(path)?)
+    }
+
+    /// [`Network::export_onnx`] of the generator; the lines ask it for classes if it has any.
+    ///
+    /// # Errors
+    /// As that.
+    #[cfg(feature = "onnx")]
+    pub fn export_onnx(&self, path: impl AsRef<Path>) -> Result<Python> {
+        self.asking(self.network.export_onnx(path)?)
+    }
+
+    fn asking(&self, python: Python) -> Result<Python> {
+        match self.recipe.classes {
+            Some(classes) => python.with_classes(classes),
+            None => Ok(python),
+        }
     }
 
     fn unconditional(&self) -> Error {

@@ -57,7 +57,7 @@ pub(super) struct Header {
     epoch: rng::State,
     batches: usize,
     /// [`Digits::checksum`].
-    digits: u32,
+    pub digits: u32,
     #[serde(alias = "tick")]
     window: Window,
     #[serde(alias = "watch")]

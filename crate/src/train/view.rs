@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::Sampler;
-use super::sampler::COLUMNS;
+use super::sampler::{COLUMNS, Past};
 use super::trainer::Trainer;
 use crate::Result;
 use crate::nn::Network;
@@ -92,7 +92,12 @@ impl Trainer {
     /// The generator of [`Trainer::generator`] with what it takes to draw from it. It shares the weights: training
     /// changes them.
     pub fn sampler(&self) -> Sampler {
-        Sampler::new(self.generator().clone(), &self.recipe)
+        let past = Past {
+            images: self.images(),
+            digits: self.state.epochs.checksum,
+            judged: self.judged.filter(|judged| judged.step == self.steps()),
+        };
+        Sampler::new(self.generator().clone(), &self.recipe, past)
     }
 
     /// See [`Sampler::samples`]. Noise comes from `rng`, so that looking does not change the run.

@@ -1,12 +1,14 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>).
 
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::variables::{Init, Spec};
 use super::weighted::per_channel;
 use super::{Kind, Output, Pass, PiecewiseLinear};
+use crate::Error;
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node, keyword};
 use crate::ops::norm::{self, Moments};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Gradient, Kept, Statistics, Step};
 
@@ -86,6 +88,41 @@ impl Kind for BatchNorm {
             "batch normalisation couples the samples of a batch, so that no sample has a \
              gradient of its own: leave it out (leaky_relu alone trains well under a penalty)",
         )
+    }
+
+    fn in_pytorch(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let dimensions = match input.len() {
+            1 | 2 => 1,
+            rank @ (3 | 4) => rank - 1,
+            _ => {
+                let most = "PyTorch has batch normalisation of samples of up to 4 dimensions";
+                return Err(
+                    Error::Shape(format!("export_pytorch: {most}, not of {input:?}")).into(),
+                );
+            }
+        };
+        // 1 - 0.9 is 0.1, and not 0.09999999999999998.
+        let momentum = ((1. - self.momentum) * 1e12).round() / 1e12;
+        let momentum = keyword("momentum", momentum, 0.1);
+        let epsilon = keyword("eps", self.epsilon, 1e-5);
+        let code = format!("BatchNorm{dimensions}d({}{momentum}{epsilon})", input[0]);
+        let names = ["weight", "bias", "running_mean", "running_var"].into_iter();
+        let module = names
+            .zip(vars)
+            .fold(Module::new(code), |module, (name, values)| {
+                module.with(name, values.clone())
+            });
+        let batches = Tensor::new(0i64, &Device::Cpu)?;
+        Ok(vec![module.with("num_batches_tracked", batches)])
+    }
+
+    fn in_onnx(&self, _: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        let node = Node::new("BatchNormalization").float("epsilon", self.epsilon);
+        let names = ["scale", "bias", "mean", "variance"].into_iter();
+        let node = names.zip(vars).fold(node, |node, (name, values)| {
+            node.input(name, values.clone())
+        });
+        Ok(vec![node])
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

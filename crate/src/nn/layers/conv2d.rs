@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::weighted::{self, Weighted, add_bias, without};
+use super::weighted::{self, Weighted, add_bias, bias_keyword, without};
 use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node, keyword};
 use crate::ops::{Builder, Conv};
 
 /// A convolution: (c, h, w) to (channels, (h + padding - kernel) / stride + 1, ...), where padding is that of both sides.
@@ -85,6 +86,25 @@ impl Kind for Conv2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let (c, channels, kernel) = (input[0], self.channels, self.kernel);
+        let stride = keyword("stride", self.stride, 1);
+        let bias = bias_keyword(self.bias);
+        let (padding, before) = match self.padding.keyword() {
+            Some(padding) => (padding, None),
+            None => (String::new(), Some(self.padding.in_pytorch(1))),
+        };
+        let code = format!("Conv2d({c}, {channels}, {kernel}{stride}{padding}{bias})");
+        let conv = Module::new(code).with_weight(vars[0].clone(), vars.get(1));
+        Ok(before.into_iter().chain([conv]).collect())
+    }
+
+    fn in_onnx(&self, _: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        let node = Node::new("Conv").weights(vars);
+        let node = node.ints("strides", [self.stride; 2]);
+        Ok(vec![node.ints("pads", self.padding.in_onnx())])
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::weighted::{self, Weighted, add_bias, without};
+use super::weighted::{self, Weighted, add_bias, bias_keyword, without};
 use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node, keyword};
 use crate::ops::{Builder, Conv};
 
 /// A transposed convolution, the gradient of a convolution: (c, h, w) to
@@ -110,6 +111,28 @@ impl Kind for ConvTranspose2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let (c, channels, kernel) = (input[0], self.channels, self.kernel);
+        let stride = keyword("stride", self.stride, 1);
+        let grown = keyword("output_padding", self.output_padding, 0);
+        let bias = bias_keyword(self.bias);
+        let (padding, behind) = match self.padding.keyword() {
+            Some(padding) => (padding, None),
+            None => (String::new(), Some(self.padding.in_pytorch(-1))),
+        };
+        let code =
+            format!("ConvTranspose2d({c}, {channels}, {kernel}{stride}{padding}{grown}{bias})");
+        let conv = Module::new(code).with_weight(vars[0].clone(), vars.get(1));
+        Ok([conv].into_iter().chain(behind).collect())
+    }
+
+    fn in_onnx(&self, _: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        let node = Node::new("ConvTranspose").weights(vars);
+        let node = node.ints("strides", [self.stride; 2]);
+        let node = node.ints("output_padding", [self.output_padding; 2]);
+        Ok(vec![node.ints("pads", self.padding.in_onnx())])
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

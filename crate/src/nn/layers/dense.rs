@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::weighted::{self, Weighted, add_bias, without};
+use super::weighted::{self, Weighted, add_bias, bias_keyword, without};
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear, Spec, Traced, size};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::{Builder, Conv, Size};
 
 /// A fully connected layer: (inputs,) to (units,).
@@ -58,6 +59,16 @@ impl Kind for Dense {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let bias = bias_keyword(self.bias);
+        let module = Module::new(format!("Linear({}, {}{bias})", input[0], self.units));
+        Ok(vec![module.with_weight(vars[0].t()?, vars.get(1))])
+    }
+
+    fn in_onnx(&self, _: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        Ok(vec![Node::new("Gemm").weights(vars)])
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
 use crate::rng::Rng;
@@ -56,6 +57,15 @@ impl Kind for Dropout {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        Ok(vec![Module::new(format!("Dropout({:?})", self.rate))])
+    }
+
+    /// The file is one of a finished network, in which it does nothing.
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        Ok(Vec::new())
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

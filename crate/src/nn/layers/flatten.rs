@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::reshape::SameValues;
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::Builder;
 
 /// The same values in one row.
@@ -32,6 +33,14 @@ impl Kind for Flatten {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&SameValues)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        Ok(vec![Module::new("Flatten()")])
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        Ok(vec![Node::new("Flatten")])
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::elementwise::{bias_and_slope_back, update};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
 
@@ -45,6 +46,14 @@ impl Kind for LeakyRelu {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        Ok(vec![Module::new(format!("LeakyReLU({:?})", self.slope))])
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        Ok(vec![Node::new("LeakyRelu").float("alpha", self.slope)])
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

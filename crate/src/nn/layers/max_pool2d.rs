@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::elementwise::vectorised;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
@@ -77,6 +78,16 @@ impl Kind for MaxPool2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        Ok(vec![Module::new(format!("MaxPool2d({})", self.size))])
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        let sides = [self.size; 2];
+        let node = Node::new("MaxPool").ints("kernel_shape", sides);
+        Ok(vec![node.ints("strides", sides)])
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -35,6 +35,7 @@ pub(super) use variables::Spec;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::export::{Module, Node};
 use crate::ops::{Builder, Statistics};
 use crate::rng::Rng;
 
@@ -102,6 +103,13 @@ pub(super) trait Kind {
     /// How the gradient passes the layer, if the output is a piecewise linear function of each sample alone; otherwise
     /// the reason why it is not, and what to do about it. A penalty on the input gradient is exact only for such layers.
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str>;
+
+    /// The modules of a `torch.nn.Sequential` that compute the same in `eval()`, given the input shape and the variables.
+    fn in_pytorch(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Module>>;
+
+    /// ONNX's operators that compute what the finished layer does.
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code))]
+    fn in_onnx(&self, input: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>>;
 
     /// Adds the steps that compute the layer fast. `offsets` are those of the variables, in their order.
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]);

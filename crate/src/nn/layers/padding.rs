@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::bounded;
+use crate::nn::export::{Module, keyword};
 
 /// Rows and columns of zeros around an image. In a file it is one number, or `[[top, bottom], [left, right]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,32 @@ impl Padding {
             bounded(*padding)?;
         }
         Ok(self.sides().map(|[before, after]| before + after))
+    }
+
+    /// PyTorch's argument, where opposite sides are alike.
+    pub(super) fn keyword(self) -> Option<String> {
+        match self.sides() {
+            [[top, bottom], [left, right]] if [top, left] != [bottom, right] => None,
+            [[vertical, _], [horizontal, _]] if vertical == horizontal => {
+                Some(keyword("padding", vertical, 0))
+            }
+            [[vertical, _], [horizontal, _]] => {
+                Some(format!(", padding=({vertical}, {horizontal})"))
+            }
+        }
+    }
+
+    /// A module of its own, where they are not: with `sign` 1 it adds the zeros, with -1 it cuts them off.
+    pub(super) fn in_pytorch(self, sign: isize) -> Module {
+        let [[top, bottom], [left, right]] = self.sides();
+        let sides = [left, right, top, bottom].map(|size| (sign * size as isize).to_string());
+        Module::new(format!("ZeroPad2d(({}))", sides.join(", ")))
+    }
+
+    /// ONNX's order: all that is before the image, and then all that is behind it.
+    pub(super) fn in_onnx(self) -> [usize; 4] {
+        let [[top, bottom], [left, right]] = self.sides();
+        [top, left, bottom, right]
     }
 
     /// The convolution of x (batch, c, h, w) in candle's ops.

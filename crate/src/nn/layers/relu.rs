@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Kind, Layer, LeakyRelu, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::Builder;
 
 /// `x` where positive, 0 elsewhere.
@@ -36,6 +37,14 @@ impl Kind for Relu {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&LEAKY)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        Ok(vec![Module::new("ReLU()")])
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        Ok(vec![Node::new("Relu")])
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -1,10 +1,11 @@
 //! The same values in another shape.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, values};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::Builder;
 
 /// The same values in another shape.
@@ -50,6 +51,23 @@ impl Kind for Reshape {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&SameValues)
+    }
+
+    /// PyTorch unfolds one dimension, so that others are flattened first.
+    fn in_pytorch(&self, input: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let sizes: Vec<String> = self.shape.iter().map(usize::to_string).collect();
+        let unflatten =
+            (sizes.len() > 1).then(|| Module::new(format!("Unflatten(1, ({}))", sizes.join(", "))));
+        let flatten = (input.len() > 1 || unflatten.is_none()).then(|| Module::new("Flatten()"));
+        Ok(flatten.into_iter().chain(unflatten).collect())
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        // 0 is the batch, as it comes.
+        let sizes = self.shape.iter().map(|&size| size as i64);
+        let sizes: Vec<i64> = std::iter::once(0).chain(sizes).collect();
+        let shape = Tensor::new(sizes, &Device::Cpu)?;
+        Ok(vec![Node::new("Reshape").input("shape", shape)])
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

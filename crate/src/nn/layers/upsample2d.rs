@@ -1,11 +1,12 @@
 //! Images enlarged by repeating their pixels.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::export::{Module, Node};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
 /// Each pixel repeated `size` times along both sides: (c, h, w) to (c, h * size, w * size).
@@ -51,6 +52,21 @@ impl Kind for Upsample2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn in_pytorch(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Module>> {
+        let code = format!("Upsample(scale_factor={})", self.size);
+        Ok(vec![Module::new(code)])
+    }
+
+    fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
+        let size = self.size as f32;
+        let scales = Tensor::new(&[1., 1., size, size], &Device::Cpu)?;
+        let node = Node::new("Resize").no_input().input("scales", scales);
+        let node = node.text("coordinate_transformation_mode", "asymmetric");
+        Ok(vec![
+            node.text("mode", "nearest").text("nearest_mode", "floor"),
+        ])
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -32,6 +32,11 @@ pub(super) fn without(bias: bool) -> &'static str {
     if bias { "" } else { ", no bias" }
 }
 
+/// PyTorch's argument.
+pub(super) fn bias_keyword(bias: bool) -> &'static str {
+    if bias { "" } else { ", bias=False" }
+}
+
 /// A dense layer (images of one pixel), a convolution, or with `up` a transposed one, with the activation behind it.
 pub(super) struct Weighted {
     conv: Conv,

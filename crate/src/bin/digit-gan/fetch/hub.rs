@@ -1,5 +1,4 @@
-//! `fetch-mnist [FOLDER [--patience SECONDS]]`: downloads MNIST through candle-datasets, once, and keeps it as
-//! IDX files in FOLDER, else in `data/mnist` of the workspace, where notebooks look for it.
+//! Downloads MNIST through candle-datasets, once, and keeps it as IDX files.
 //!
 //! The download runs in a child process with a cache of its own: a damaged download cannot outlive its
 //! attempt, a decoder's panic is an attempt that failed, and a server that falls silent can be left.
@@ -10,7 +9,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,12 +22,10 @@ use sha2::{Digest, Sha256};
 type Result<T> = std::result::Result<T, String>;
 
 const ATTEMPTS: u32 = 3;
-/// Seconds without a byte after which an attempt is given up.
-const PATIENCE: u64 = 60;
 /// How trouble on this machine begins, which another attempt would only repeat.
 const CANNOT_WRITE: &str = "cannot write";
 /// How the program calls itself to download; the folder follows.
-const DOWNLOAD: &str = "--download";
+const DOWNLOAD: [&str; 2] = ["fetch", "--download"];
 
 /// The files and the SHA-256 of their unpacked bytes.
 const FILES: [(&str, &str); 4] = [
@@ -50,39 +47,9 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<()> {
-    let arguments = env::args_os()
-        .skip(1)
-        .map(|argument| argument.into_string());
-    let arguments: Vec<String> = arguments
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|argument| format!("expected arguments in UTF-8 but found {argument:?}"))?;
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [DOWNLOAD, folder] => download(Path::new(folder)),
-        [] => fetch(&data_folder(), PATIENCE),
-        [folder] if !folder.starts_with('-') => fetch(Path::new(folder), PATIENCE),
-        [folder, "--patience", seconds] => match seconds.parse() {
-            Ok(seconds) => fetch(Path::new(folder), seconds),
-            Err(_) => Err(format!(
-                "--patience: expected a number of seconds but found {seconds}"
-            )),
-        },
-        _ => Err("usage: fetch-mnist [FOLDER [--patience SECONDS]]".into()),
-    }
-}
-
-/// `cargo run` says where the workspace is, whatever folder it is called from.
-fn data_folder() -> PathBuf {
+/// `data/mnist` of the workspace, where notebooks look for it: `cargo run` says where that is, whatever folder it is called
+/// from.
+pub fn data_folder() -> PathBuf {
     let workspace =
         env::var_os("CARGO_MANIFEST_DIR").map(|package| PathBuf::from(package).join(".."));
     match workspace.and_then(|folder| folder.canonicalize().ok()) {
@@ -95,7 +62,7 @@ fn data_folder() -> PathBuf {
 
 // ---------------------------------------------------------------- the parent: attempts
 
-fn fetch(folder: &Path, patience: u64) -> Result<()> {
+pub fn fetch(folder: &Path, patience: u64) -> Result<()> {
     let place = folder.display();
     if present(folder)? {
         println!("MNIST is already in {place}: four files, checksums right");
@@ -155,7 +122,7 @@ fn attempt_download(folder: &Path, patience: Duration) -> Result<()> {
     let mut child = env::current_exe()
         .and_then(|program| {
             Command::new(program)
-                .arg(DOWNLOAD)
+                .args(DOWNLOAD)
                 .arg(folder)
                 .env("HF_HOME", &cache.0)
                 .env("RUST_BACKTRACE", "0")
@@ -224,7 +191,7 @@ struct Cache(PathBuf);
 
 impl Cache {
     fn new() -> io::Result<Self> {
-        let path = env::temp_dir().join(format!("fetch-mnist-{}", std::process::id()));
+        let path = env::temp_dir().join(format!("digit-gan-fetch-{}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Cache(path))
     }
@@ -238,7 +205,7 @@ impl Drop for Cache {
 
 // ---------------------------------------------------------------- the child: one download
 
-fn download(folder: &Path) -> Result<()> {
+pub fn download(folder: &Path) -> Result<()> {
     // candle-datasets unwraps where it decodes.
     panic::set_hook(Box::new(|_| {
         eprintln!("the downloaded images cannot be decoded")
