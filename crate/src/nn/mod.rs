@@ -17,6 +17,8 @@
 
 mod condition;
 mod file;
+mod fold;
+mod formula;
 mod input_gradient;
 mod layers;
 mod network;
@@ -31,6 +33,7 @@ pub use summary::{Row, Summary};
 
 pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
+pub(crate) use formula::Formula;
 pub(crate) use variable::Layout;
 
 use candle_core::Device;

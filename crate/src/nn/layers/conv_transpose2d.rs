@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::weighted::{self, Weighted, add_bias, without};
 use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::{Builder, Conv};
 
 /// A transposed convolution, the gradient of a convolution: (c, h, w) to
@@ -110,6 +111,30 @@ impl Kind for ConvTranspose2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::ConvTranspose2d {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding.before(),
+        }
+    }
+
+    fn scaled(
+        &self,
+        vars: &[Tensor],
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+        let layer = ConvTranspose2d {
+            bias: true,
+            ..*self
+        };
+        Ok(Some((
+            layer.into(),
+            weighted::scaled(vars, 1, scale, shift)?,
+        )))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

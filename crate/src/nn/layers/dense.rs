@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::weighted::{self, Weighted, add_bias, without};
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear, Spec, Traced, size};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::{Builder, Conv, Size};
 
 /// A fully connected layer: (inputs,) to (units,).
@@ -58,6 +59,26 @@ impl Kind for Dense {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Dense
+    }
+
+    fn scaled(
+        &self,
+        vars: &[Tensor],
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+        let layer = Dense {
+            bias: true,
+            ..*self
+        };
+        Ok(Some((
+            layer.into(),
+            weighted::scaled(vars, 1, scale, shift)?,
+        )))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
 use crate::rng::Rng;
@@ -56,6 +57,10 @@ impl Kind for Dropout {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

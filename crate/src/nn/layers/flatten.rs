@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::reshape::SameValues;
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// The same values in one row.
@@ -32,6 +33,10 @@ impl Kind for Flatten {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&SameValues)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::{bias_and_slope_back, update};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
 
@@ -45,6 +46,10 @@ impl Kind for LeakyRelu {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::LeakyRelu { slope: self.slope }
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

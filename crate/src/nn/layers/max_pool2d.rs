@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::vectorised;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
@@ -77,6 +78,10 @@ impl Kind for MaxPool2d {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(self)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::MaxPool2d { size: self.size }
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Kind, Layer, LeakyRelu, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// `x` where positive, 0 elsewhere.
@@ -36,6 +37,10 @@ impl Kind for Relu {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&LEAKY)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::LeakyRelu { slope: 0. }
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, values};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// The same values in another shape.
@@ -50,6 +51,10 @@ impl Kind for Reshape {
 
     fn piecewise_linear(&self) -> Result<&dyn PiecewiseLinear, &'static str> {
         Ok(&SameValues)
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

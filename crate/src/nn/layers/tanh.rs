@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::update;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
 
@@ -35,6 +36,10 @@ impl Kind for Tanh {
             "tanh is curved, and input gradients are exact for piecewise linear networks: use \
              leaky_relu, and let the last layer give the logit itself",
         )
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Tanh
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
