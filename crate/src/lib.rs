@@ -49,6 +49,7 @@
 //! | [`plot`] | figures of images and records |
 //! | [`train`] | carries out a recipe in a folder, in the background if asked for, and resumes it |
 //! | [`latent`] | the generator's input space: interpolation, truncation, directions, projection |
+//! | [`draw`] | a page in which the generator draws |
 //!
 //! [`display`] and [`live`] show values in a cell, [`interrupt`] stops one. [`files`] writes whole files or none.
 //!
@@ -59,6 +60,7 @@
 pub mod data;
 pub mod device;
 pub mod display;
+pub mod draw;
 mod env;
 mod error;
 pub mod files;
@@ -90,6 +92,7 @@ pub use setup::{Setup, setup};
 pub mod prelude {
     pub use crate::data::{Dataset, Digits, ImageOptions, Page, Resize, Split};
     pub use crate::device::BestDevice;
+    pub use crate::draw::DrawingPage;
     pub use crate::env_or;
     pub use crate::interrupt;
     pub use crate::latent;
