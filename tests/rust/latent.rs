@@ -6,7 +6,7 @@ use digit_gan::candle::{DType, Device, Tensor, Var};
 use digit_gan::data::Digits;
 use digit_gan::latent::{Directions, directions, project, slerp, truncate};
 use digit_gan::nn::{Network, Sequential, with_class};
-use digit_gan::plot::{self, Figure, Format};
+use digit_gan::plot::{self, Format};
 use digit_gan::recipe::Recipe;
 use digit_gan::rng::Rng;
 
