@@ -50,6 +50,7 @@
 //! | [`train`] | carries out a recipe in a folder, in the background if asked for, and resumes it |
 //! | [`export`] | a generator in a folder for others: PyTorch, ONNX, a model card |
 //! | [`latent`] | the generator's input space: interpolation, truncation, directions, projection |
+//! | [`draw`] | a page in which the generator draws |
 //!
 //! [`display`] and [`live`] show values in a cell, [`interrupt`] stops one. [`files`] writes whole files or none.
 //!
@@ -60,6 +61,7 @@
 pub mod data;
 pub mod device;
 pub mod display;
+pub mod draw;
 mod env;
 mod error;
 pub mod export;
@@ -92,6 +94,7 @@ pub use setup::{Setup, setup};
 pub mod prelude {
     pub use crate::data::{Dataset, Digits, ImageOptions, Page, Resize, Split};
     pub use crate::device::BestDevice;
+    pub use crate::draw::DrawingPage;
     pub use crate::env_or;
     pub use crate::export::Export;
     pub use crate::interrupt;

@@ -91,4 +91,4 @@ def test_it_is_committed_executed_and_clean(path):
         assert output.get("name") != "stderr", output
     shown = [output.data["text/plain"] for cell in cells for output in cell.outputs if list(output.get("data", {})) == ["text/plain"]]
     # evcxr shows no picture in the first cell of a kernel that has a `?`, and a unit for a cell that ends in a loop.
-    assert not [text for text in shown if text.startswith(("Figure(", "Explorer(", "Scrubber(", "()"))]
+    assert not [text for text in shown if text.startswith(("Figure(", "DrawingPage(", "Scrubber(", "()"))]

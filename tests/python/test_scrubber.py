@@ -4,7 +4,7 @@ frame is what is seen."""
 import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from test_explorer import browser, opened  # noqa: F401
+from test_draw import browser, opened  # noqa: F401
 
 FRAMES = """
 use digit_gan::plot::Plane;

@@ -6,7 +6,7 @@ use digit_gan::candle::{DType, Device, Tensor, Var};
 use digit_gan::data::Digits;
 use digit_gan::latent::{Directions, directions, project, slerp, truncate};
 use digit_gan::nn::{Network, Sequential, with_class};
-use digit_gan::plot::{self, Axis, Explorer, Figure, Format};
+use digit_gan::plot::{self, Format};
 use digit_gan::recipe::Recipe;
 use digit_gan::rng::Rng;
 
@@ -526,116 +526,6 @@ fn samples(digits: &Digits) -> Tensor {
     let bytes = (0..digits.len()).flat_map(|i| digits.image(i));
     let values: Vec<f32> = bytes.map(|&byte| f32::from(byte) / 127.5 - 1.).collect();
     Tensor::from_vec(values, (digits.len(), 1, 28, 28), &Device::Cpu).unwrap()
-}
-
-fn decode(figure: &Figure) -> image::GrayImage {
-    image::load_from_memory(figure.bytes()).unwrap().to_luma8()
-}
-
-fn explorer_of(digits: &Digits, sizes: [i32; 3]) -> Explorer {
-    let [classes, down, across] = sizes;
-    let axes = [
-        Axis::new("digit", 0..classes),
-        Axis::new("slant", (0..down).map(|i| 0.5 * f64::from(i))),
-        Axis::new("weight", (0..across).map(|i| i - 1)),
-    ];
-    plot::explorer(&samples(digits), &axes).unwrap()
-}
-
-#[test]
-fn an_explorers_picture_holds_every_digit_in_its_place() {
-    let digits = Digits::builtin(7 * 3 * 4, &Rng::seed(1));
-    let explorer = explorer_of(&digits, [7, 3, 4]);
-    let picture = decode(explorer.picture());
-    // Two rows of four blocks: as wide as 16 digits, as high as 6.
-    let (block_width, block_height) = (4 * 29 + 1 + 8, 3 * 29 + 1 + 8);
-    assert_eq!(
-        picture.dimensions(),
-        (8 + 4 * block_width, 8 + 2 * block_height)
-    );
-    for i in 0..digits.len() {
-        let (block, place) = (i as u32 / 12, i as u32 % 12);
-        let left = 8 + block % 4 * block_width + 1 + place % 4 * 29;
-        let top = 8 + block / 4 * block_height + 1 + place / 4 * 29;
-        for (at, &grey) in (0u32..).zip(digits.image(i)) {
-            assert_eq!(
-                picture[(left + at % 28, top + at / 28)][0],
-                grey,
-                "digit {i}"
-            );
-        }
-    }
-    assert_eq!(
-        explorer.picture().alt(),
-        "84 generated digits. A block each: digit 0 to 6. In a block downwards: slant 0 to 1; to the right: \
-         weight -1 to 2."
-    );
-}
-
-#[test]
-fn an_explorer_is_one_piece_of_html() {
-    let digits = Digits::builtin(4, &Rng::seed(1));
-    let name = |text: &str| Axis::new(text, [0, 1]);
-    let axes = [name("a \"b\" <c> & d"), name("e"), Axis::new("f", ["only"])];
-    let html = plot::explorer(&samples(&digits), &axes).unwrap().html();
-    assert!(html.starts_with("<figure") && html.ends_with("</script>"));
-    assert!(
-        !html.contains("http") && !html.contains("<c>"),
-        "{html:.400}"
-    );
-    assert!(
-        html.contains("a \\&quot;b\\&quot; &lt;c&gt; &amp; d"),
-        "{html:.400}"
-    );
-    assert_eq!(html.matches("<img").count(), 1);
-    // No slider without the script, which makes them.
-    let (still, _script) = html.split_once("<script>").unwrap();
-    assert!(!still.contains("<input") && !still.contains("<canvas"));
-}
-
-#[test]
-fn an_explorer_of_ten_digits_is_small() {
-    let explorer = explorer_of(&Digits::builtin(810, &Rng::seed(1)), [10, 9, 9]);
-    let bytes = explorer.html().len();
-    assert!(bytes < 250_000, "{bytes} bytes");
-}
-
-#[test]
-fn an_explorer_is_saved_as_a_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let explorer = explorer_of(&Digits::builtin(4, &Rng::seed(1)), [1, 2, 2]);
-    let path = folder.path().join("explorer.html");
-    explorer.save(&path).unwrap();
-    let page = std::fs::read_to_string(&path).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.contains(&explorer.html()));
-    let refused = message(explorer.save(folder.path().join("explorer.png")));
-    assert!(refused.contains(".html"), "{refused}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
-#[test]
-fn an_explorer_says_what_it_takes() {
-    let samples = samples(&Digits::builtin(6, &Rng::seed(1)));
-    let says = |sizes: [usize; 3]| {
-        message(plot::explorer(
-            &samples,
-            &sizes.map(|n| Axis::new("axis", 0..n)),
-        ))
-    };
-    assert!(says([2, 2, 2]).contains("2 x 2 x 2 stops take a sample for each place, got 6"));
-    assert!(says([6, 1, 0]).contains("no stops"));
-    assert!(says([usize::MAX >> 60, 1 << 12, 1 << 12]).contains("got 6"));
-    let flat = samples.reshape((6, 784)).unwrap();
-    assert!(
-        message(plot::explorer(
-            &flat,
-            &[6, 1, 1].map(|n: i32| Axis::new("axis", 0..n))
-        ))
-        .contains("(n, 1, height, width)")
-    );
-    let many = Tensor::zeros((12_001, 1, 28, 28), DType::F32, &Device::Cpu).unwrap();
-    let axes = [12_001, 1, 1].map(|n: i32| Axis::new("axis", 0..n));
-    assert!(message(plot::explorer(&many, &axes)).contains("12001 digits are more"));
 }
 
 #[test]

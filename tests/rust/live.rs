@@ -130,7 +130,7 @@ fn without_the_kernel_a_line_of_text_is_printed() {
 #[test]
 fn a_figure_is_one_picture_with_its_size_and_its_words() {
     let messages = messages(&process::printed(cell(shows_figures)));
-    let [png, gif, explorer] = messages.as_slice() else {
+    let [png, gif, scrubber] = messages.as_slice() else {
         panic!("{messages:?}")
     };
     assert!(messages.iter().all(|message| message["type"] == "result"));
@@ -169,8 +169,8 @@ fn a_figure_is_one_picture_with_its_size_and_its_words() {
         "stored small, shown twice as wide"
     );
 
-    assert!(data(explorer, "text/html").unwrap().contains("<script>"));
-    assert_eq!(data(explorer, "image/png"), None, "it is in the HTML");
+    assert!(data(scrubber, "text/html").unwrap().contains("<script>"));
+    assert_eq!(data(scrubber, "image/png"), None, "it is in the HTML");
 }
 
 #[test]
@@ -182,8 +182,7 @@ fn shows_figures() {
     plot::training_gif(&[Snapshot::new(1, samples.clone())], 3)
         .unwrap()
         .evcxr_display();
-    let axes = [("a", 3), ("b", 1), ("c", 1)].map(|(name, n)| plot::Axis::new(name, 0..n));
-    plot::explorer(&samples, &axes).unwrap().evcxr_display();
+    plot::scrub(&[("one", grid())]).unwrap().evcxr_display();
 }
 
 #[test]

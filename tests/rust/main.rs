@@ -8,6 +8,7 @@ mod curves;
 mod data;
 mod datasets;
 mod display;
+mod draw;
 mod evaluation;
 mod exports;
 mod figures;

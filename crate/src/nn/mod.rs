@@ -18,6 +18,8 @@
 mod condition;
 mod export;
 mod file;
+mod fold;
+mod formula;
 mod input_gradient;
 mod layers;
 mod network;
@@ -33,6 +35,7 @@ pub use summary::{Row, Summary};
 
 pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
+pub(crate) use formula::Formula;
 pub(crate) use variable::Layout;
 
 use candle_core::Device;

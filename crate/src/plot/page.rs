@@ -8,7 +8,7 @@ use crate::files::write_atomically;
 use crate::{Error, Result};
 
 /// Writes the page, to be opened in any browser. `what` names the figure in an error.
-pub(super) fn save_page(path: &Path, what: &str, title: &str, html: &str) -> Result<()> {
+pub(crate) fn save_page(path: &Path, what: &str, title: &str, html: &str) -> Result<()> {
     let is_html = |extension: &OsStr| extension.eq_ignore_ascii_case("html");
     if !path.extension().is_some_and(is_html) {
         return Err(Error::Value(format!(
@@ -17,7 +17,9 @@ pub(super) fn save_page(path: &Path, what: &str, title: &str, html: &str) -> Res
         )));
     }
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{}</title>\n\
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
          <body style=\"font-family: sans-serif; margin: 2em\">\n{html}\n",
         escape(title)
     );

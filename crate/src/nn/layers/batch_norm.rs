@@ -9,6 +9,7 @@ use super::{Kind, Output, Pass, PiecewiseLinear};
 use crate::Error;
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node, keyword};
+use crate::nn::formula::Formula;
 use crate::ops::norm::{self, Moments};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Gradient, Kept, Statistics, Step};
 
@@ -125,6 +126,12 @@ impl Kind for BatchNorm {
         Ok(vec![node])
     }
 
+    fn formula(&self) -> Formula {
+        Formula::BatchNorm {
+            epsilon: self.epsilon,
+        }
+    }
+
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {
         plan.pixels_first(true);
         let step = Norm {
@@ -140,13 +147,18 @@ impl Kind for BatchNorm {
 }
 
 impl BatchNorm {
-    fn normalise(
+    /// What each channel is multiplied by, and what is added then.
+    pub(in crate::nn) fn scale_and_shift(
         &self,
-        x: &Tensor,
         [gamma, beta, mean, variance]: [&Tensor; 4],
-    ) -> candle_core::Result<Tensor> {
+    ) -> candle_core::Result<[Tensor; 2]> {
         let scale = (gamma / (variance + self.epsilon)?.sqrt()?)?;
         let shift = (beta - (mean * &scale)?)?;
+        Ok([scale, shift])
+    }
+
+    fn normalise(&self, x: &Tensor, variables: [&Tensor; 4]) -> candle_core::Result<Tensor> {
+        let [scale, shift] = self.scale_and_shift(variables)?;
         let shape = per_channel(x)?;
         x.broadcast_mul(&scale.reshape(shape.as_slice())?)?
             .broadcast_add(&shift.reshape(shape.as_slice())?)

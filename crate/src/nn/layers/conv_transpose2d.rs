@@ -7,6 +7,7 @@ use super::weighted::{self, Weighted, add_bias, bias_keyword, without};
 use super::{Kind, Layer, Output, Padding, Pass, PiecewiseLinear, Spec, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node, keyword};
+use crate::nn::formula::Formula;
 use crate::ops::{Builder, Conv};
 
 /// A transposed convolution, the gradient of a convolution: (c, h, w) to
@@ -133,6 +134,30 @@ impl Kind for ConvTranspose2d {
         let node = node.ints("strides", [self.stride; 2]);
         let node = node.ints("output_padding", [self.output_padding; 2]);
         Ok(vec![node.ints("pads", self.padding.in_onnx())])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::ConvTranspose2d {
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding.before(),
+        }
+    }
+
+    fn scaled(
+        &self,
+        vars: &[Tensor],
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+        let layer = ConvTranspose2d {
+            bias: true,
+            ..*self
+        };
+        Ok(Some((
+            layer.into(),
+            weighted::scaled(vars, 1, scale, shift)?,
+        )))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

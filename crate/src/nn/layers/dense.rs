@@ -7,6 +7,7 @@ use super::weighted::{self, Weighted, add_bias, bias_keyword, without};
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear, Spec, Traced, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::{Builder, Conv, Size};
 
 /// A fully connected layer: (inputs,) to (units,).
@@ -69,6 +70,26 @@ impl Kind for Dense {
 
     fn in_onnx(&self, _: &[usize], vars: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(vec![Node::new("Gemm").weights(vars)])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Dense
+    }
+
+    fn scaled(
+        &self,
+        vars: &[Tensor],
+        scale: &Tensor,
+        shift: &Tensor,
+    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+        let layer = Dense {
+            bias: true,
+            ..*self
+        };
+        Ok(Some((
+            layer.into(),
+            weighted::scaled(vars, 1, scale, shift)?,
+        )))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

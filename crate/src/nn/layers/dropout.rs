@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
 use crate::rng::Rng;
@@ -66,6 +67,10 @@ impl Kind for Dropout {
     /// The file is one of a finished network, in which it does nothing.
     fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(Vec::new())
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

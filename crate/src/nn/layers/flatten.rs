@@ -6,6 +6,7 @@ use super::reshape::SameValues;
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// The same values in one row.
@@ -41,6 +42,10 @@ impl Kind for Flatten {
 
     fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(vec![Node::new("Flatten")])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

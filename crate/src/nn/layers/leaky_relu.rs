@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::{bias_and_slope_back, update};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
 
@@ -54,6 +55,10 @@ impl Kind for LeakyRelu {
 
     fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(vec![Node::new("LeakyRelu").float("alpha", self.slope)])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::LeakyRelu { slope: self.slope }
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::vectorised;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
@@ -88,6 +89,10 @@ impl Kind for MaxPool2d {
         let sides = [self.size; 2];
         let node = Node::new("MaxPool").ints("kernel_shape", sides);
         Ok(vec![node.ints("strides", sides)])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::MaxPool2d { size: self.size }
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -36,6 +36,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::export::{Module, Node};
+use super::formula::Formula;
 use crate::ops::{Builder, Statistics};
 use crate::rng::Rng;
 
@@ -99,6 +100,21 @@ pub(super) trait Kind {
     /// The output for a batch in candle's own ops: for any device, and what the fast path is tested against. `vars` are
     /// those of [`Kind::variables`], in that order.
     fn reference(&self, x: &Tensor, vars: &[Tensor], pass: &Pass) -> candle_core::Result<Output>;
+
+    /// What the layer computes for one sample of a finished network: with running statistics, and without dropout. Its numbers
+    /// are those of [`Kind::variables`], in that order.
+    fn formula(&self) -> Formula;
+
+    /// The layer and its variables, changed so that each output channel is `scale` times as large and `shift` more; none if
+    /// it has no weights that could take this in.
+    fn scaled(
+        &self,
+        _vars: &[Tensor],
+        _scale: &Tensor,
+        _shift: &Tensor,
+    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+        Ok(None)
+    }
 
     /// How the gradient passes the layer, if the output is a piecewise linear function of each sample alone; otherwise
     /// the reason why it is not, and what to do about it. A penalty on the input gradient is exact only for such layers.

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::{Kind, Layer, LeakyRelu, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// `x` where positive, 0 elsewhere.
@@ -45,6 +46,10 @@ impl Kind for Relu {
 
     fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(vec![Node::new("Relu")])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::LeakyRelu { slope: 0. }
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, values};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::Builder;
 
 /// The same values in another shape.
@@ -68,6 +69,10 @@ impl Kind for Reshape {
         let sizes: Vec<i64> = std::iter::once(0).chain(sizes).collect();
         let shape = Tensor::new(sizes, &Device::Cpu)?;
         Ok(vec![Node::new("Reshape").input("shape", shape)])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Same
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

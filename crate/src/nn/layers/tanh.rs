@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::{Kind, Layer, Output, Pass, PiecewiseLinear};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::elementwise::update;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
 
@@ -44,6 +45,10 @@ impl Kind for Tanh {
 
     fn in_onnx(&self, _: &[usize], _: &[Tensor]) -> candle_core::Result<Vec<Node>> {
         Ok(vec![Node::new("Tanh")])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Tanh
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
+use crate::nn::formula::Formula;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
 /// Each pixel repeated `size` times along both sides: (c, h, w) to (c, h * size, w * size).
@@ -67,6 +68,10 @@ impl Kind for Upsample2d {
         Ok(vec![
             node.text("mode", "nearest").text("nearest_mode", "floor"),
         ])
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Upsample2d { size: self.size }
     }
 
     fn compile(&self, plan: &mut Builder, _: &[usize], output: &[usize]) {
