@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from steps import Step, Unavailable
@@ -19,10 +20,15 @@ LARGEST = 20_000_000  # bytes of a file; the largest has 10 million
 
 def fetch(step: Step, folder: Path) -> None:
     """Puts the four files into `folder`, all or none. Raises `Unavailable` when no mirror has them."""
+    from_first(os.environ.get("MNIST_MIRRORS", MIRRORS), lambda mirror: fetch_from(step, mirror, folder))
+
+
+def from_first(mirrors: str, fetch_one: Callable[[str], None]) -> None:
+    """Tries the mirrors in turn. Raises `Unavailable` with all reasons when none has the files."""
     reasons = []
-    for mirror in os.environ.get("MNIST_MIRRORS", MIRRORS).split():
+    for mirror in mirrors.split():
         try:
-            return fetch_from(step, mirror, folder)
+            return fetch_one(mirror)
         except Unavailable as reason:
             reasons.append(str(reason))
     raise Unavailable("; ".join(reasons))

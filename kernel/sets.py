@@ -111,13 +111,8 @@ def main() -> None:
 
 def fetch(step: Step, name: str, folder: Path) -> None:
     """Puts the set's files into `folder`, all or none. Raises `Unavailable` when no mirror has them."""
-    reasons = []
-    for mirror in os.environ.get(variable(name), SETS[name].mirrors).split():
-        try:
-            return fetch_from(step, mirror, SETS[name], folder)
-        except Unavailable as reason:
-            reasons.append(str(reason))
-    raise Unavailable("; ".join(reasons))
+    mirrors = os.environ.get(variable(name), SETS[name].mirrors)
+    mnist.from_first(mirrors, lambda mirror: fetch_from(step, mirror, SETS[name], folder))
 
 
 def fetch_from(step: Step, mirror: str, wanted: Set, folder: Path) -> None:

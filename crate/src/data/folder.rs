@@ -156,7 +156,7 @@ fn list(folder: &Path) -> Result<(Listing, Vec<String>)> {
         }
     }
     if let (Some((_, class)), Some(file)) = (folders.first(), files.first()) {
-        return Err(refusal(
+        return Err(Error::format(
             folder,
             format!(
                 "expected either images or a subfolder for each class, but found both: {} and {}. Move the one or the \
@@ -168,7 +168,7 @@ fn list(folder: &Path) -> Result<(Listing, Vec<String>)> {
     }
     if folders.len() > MAX_CLASSES {
         let found = folders.len();
-        return Err(refusal(
+        return Err(Error::format(
             folder,
             format!("expected at most {MAX_CLASSES} classes, one a subfolder, but found {found}."),
         ));
@@ -192,7 +192,7 @@ fn list(folder: &Path) -> Result<(Listing, Vec<String>)> {
                     name(folder),
                     name(&path)
                 );
-                return Err(refusal(folder, message));
+                return Err(Error::format(folder, message));
             } else if is_image(&path) {
                 images.push(path);
             } else {
@@ -225,7 +225,7 @@ impl Listing {
                 "expected images (.png, .jpg, .webp, .bmp, .gif) but found none{others}. Put some in, or remove the \
                  folder."
             );
-            return Err(refusal(folder, message));
+            return Err(Error::format(folder, message));
         }
         let class = self.folders.len() as u8;
         let names = images
@@ -262,10 +262,9 @@ fn class_name(folder: &Path) -> Result<String> {
     let name = folder.file_name().unwrap_or_default();
     match name.to_str() {
         Some(name) => Ok(name.into()),
-        None => Err(refusal(
+        None => Err(Error::format(
             folder,
-            "expected the name of a class in UTF-8 but found other bytes. Rename the folder."
-                .into(),
+            "expected the name of a class in UTF-8 but found other bytes. Rename the folder.",
         )),
     }
 }
@@ -278,10 +277,6 @@ pub(super) fn in_order(a: &str, b: &str) -> Ordering {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().display().to_string()
-}
-
-fn refusal(folder: &Path, message: String) -> Error {
-    Error::format(folder, message)
 }
 
 // ---------------------------------------------------------------- what is in them
@@ -378,7 +373,7 @@ impl Found {
                 self.reasons(),
                 if broken == 1 { "it" } else { "them" }
             );
-            return Err(refusal(folder, message));
+            return Err(Error::format(folder, message));
         }
         if self.per_class[0] == 0 {
             let message = format!(
@@ -386,7 +381,7 @@ impl Found {
                 class_names.len(),
                 self.reasons()
             );
-            return Err(refusal(folder, message));
+            return Err(Error::format(folder, message));
         }
         Ok(())
     }

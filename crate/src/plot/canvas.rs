@@ -110,18 +110,18 @@ impl Canvas {
     /// The canvas as a figure: 8-bit grey where nothing on it is coloured, else in its 256 most frequent colours. Text and
     /// lines blend a few colours, so that what changes by it is a shade at their edges, for less than half the bytes.
     pub fn into_png(self, alt: String) -> Result<Figure> {
-        if !self.is_grey()
-            && let Some(palette) = palette(&self.rgb)
-        {
+        let is_grey = self.is_grey();
+        if !is_grey && let Some(palette) = palette(&self.rgb) {
             let size = self.css_size();
             return self.into_indexed(alt, &palette, size);
         }
-        self.encoded(alt, CompressionType::Best)
+        self.encoded(alt, is_grey, CompressionType::Best)
     }
 
     /// The same within a millisecond or two, half as large again: for what is soon replaced.
     pub fn into_frame(self, alt: String) -> Result<Figure> {
-        self.encoded(alt, CompressionType::Fast)
+        let is_grey = self.is_grey();
+        self.encoded(alt, is_grey, CompressionType::Fast)
     }
 
     /// The canvas as a figure of these colours only, at most 256, and of a size in CSS pixels: a fraction of the bytes, fast.
@@ -145,9 +145,9 @@ impl Canvas {
         Ok(Figure::new(bytes, Format::Png, alt, size))
     }
 
-    fn encoded(self, alt: String, compression: CompressionType) -> Result<Figure> {
+    fn encoded(self, alt: String, is_grey: bool, compression: CompressionType) -> Result<Figure> {
         let size = [self.width, self.height];
-        let bytes = if self.is_grey() {
+        let bytes = if is_grey {
             let pixels: Vec<u8> = self.grey().collect();
             png(&pixels, size, ExtendedColorType::L8, compression)?
         } else {
