@@ -70,7 +70,7 @@ type Case = (fn(&mut Recipe), &'static str);
 
 #[test]
 fn what_makes_no_sense_is_refused_with_the_reason() {
-    let cases: [Case; 26] = [
+    let cases: [Case; 27] = [
         (|r| r.loss = GanLoss::Wasserstein, "without a penalty"),
         (
             |r| r.penalty = Some(Penalty::R1 { gamma: 1. }),
@@ -82,6 +82,7 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
         ),
         (|r| (r.loss, r.real_target) = (GanLoss::Hinge, 0.9), "hinge"),
         (|r| r.real_target = 0.2, "real_target 0.2"),
+        (|r| r.penalty_every = 0, "penalty_every is 0"),
         (|r| r.d_steps = 0, "d_steps is 0"),
         (|r| r.batch_size = 0, "batch_size is 0"),
         (|r| r.batch_size = 1, "batch_size 1 is too small"),

@@ -39,6 +39,7 @@ fn recipes() -> Vec<Recipe> {
             name: "r3".into(),
             loss: GanLoss::Relativistic,
             penalty: Some(Penalty::R1R2 { gamma: 0.5 }),
+            penalty_every: 3,
             g_adam: adam,
             d_adam: adam,
             schedule: Schedule::Cosine { to: 0.1 }.after_warm_up(0.2),
@@ -390,6 +391,26 @@ fn a_diverged_run_stops_and_names_its_last_checkpoint() -> Result<()> {
     assert_eq!(trainer.steps(), 3);
     trainer.run()?;
     assert!(trainer.set_learning_rate(0., 1.).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_lazy_penalty_counts_in_its_steps_alone_and_as_many_times_as_much() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |every: u64| -> Result<Vec<f32>> {
+        let recipe = small(Recipe {
+            penalty: Some(Penalty::R1 { gamma: 0.5 }),
+            penalty_every: every,
+            ..Recipe::dense()
+        });
+        let mut trainer = Trainer::new(recipe, &digits(), folder.path().join(every.to_string()))?;
+        (0..5).map(|_| Ok(trainer.step()?.d_penalty)).collect()
+    };
+    let (each, third) = (run(1)?, run(3)?);
+    assert!(each.iter().all(|&penalty| penalty > 0.), "{each:?}");
+    let steps: Vec<usize> = (0..5).filter(|&i| third[i] > 0.).collect();
+    assert_eq!(steps, [0, 3]);
+    assert_eq!(third[0], 3. * each[0]); // before the first update both discriminators are the same
     Ok(())
 }
 

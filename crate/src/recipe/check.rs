@@ -117,6 +117,7 @@ impl Recipe {
         let wanted = format!("at least the {step} of one step");
         require(images >= step, "total_images", images, &wanted)?;
         for (name, steps) in [
+            ("penalty_every", self.penalty_every),
             ("log_every", self.log_every),
             ("grid_every", self.grid_every),
             ("checkpoint_every", self.checkpoint_every),

@@ -115,6 +115,7 @@ impl Recipe {
             batch_size: 64,
             loss: GanLoss::NonSaturating,
             penalty: None,
+            penalty_every: 1,
             real_target: 1.,
             instance_noise: None,
             d_steps: 1,

@@ -97,9 +97,11 @@ impl Trainer {
         let mut loss = game.discriminator(&on_real, &on_fake, self.recipe.real_target)?;
         let d_loss = self.finite("the discriminator's loss", &loss)?;
         let mut d_penalty = 0.;
-        if let Some(penalty) = self.recipe.penalty {
+        let every = self.recipe.penalty_every;
+        if let Some(penalty) = self.recipe.penalty.filter(|_| self.state.step % every == 0) {
             let classes = self.recipe.classes.map(|_| &labels);
             let penalty = penalty.compute(discriminator, &seen_real, &seen_fake, classes, rng)?;
+            let penalty = (penalty * every as f64)?;
             d_penalty = self.finite("the penalty on the discriminator", &penalty)?;
             loss = (loss + penalty)?;
         }
