@@ -71,6 +71,7 @@ fn distance(samples: &Tensor) -> Result<f64> {
 fn a_judged_run_equals_an_unjudged_one() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     for recipe in [Recipe::dense(), Recipe::dcgan().conditional()].map(small) {
+        let has_classes = recipe.classes.is_some();
         let runs = ["judged", "alone"].map(|kind| folder.path().join(&recipe.name).join(kind));
         let mut with = judged(Trainer::new(recipe.clone(), &digits(), &runs[0])?)?;
         let mut without = Trainer::new(recipe, &digits(), &runs[1])?;
@@ -82,7 +83,9 @@ fn a_judged_run_equals_an_unjudged_one() -> Result<()> {
         assert!(steps.map(|line| line.step).eq(JUDGED));
         for line in &mut lines {
             assert_eq!(line.frechet.is_some(), line.frechet_floor.is_some());
-            (line.frechet, line.frechet_floor) = (None, None);
+            let asked = has_classes && line.frechet.is_some();
+            assert_eq!(line.class_accuracy.is_some(), asked);
+            (line.frechet, line.frechet_floor, line.class_accuracy) = (None, None, None);
         }
         assert_eq!(lines, timeless(&runs[1]));
         assert!(without.best().is_none() && without.judged().is_none());

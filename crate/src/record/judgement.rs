@@ -13,4 +13,7 @@ pub struct Judgement {
     pub frechet: f64,
     /// The distance of as many of its training digits. A generator well below it has copied them.
     pub floor: f64,
+    /// The fraction of samples in which the judge sees the class that was asked for; none for a generator without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_accuracy: Option<f64>,
 }

@@ -84,6 +84,9 @@ pub struct Stats {
     /// Where the run was judged: [`Judgement::floor`](super::Judgement::floor).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frechet_floor: Option<f64>,
+    /// Where the run was judged and has classes: [`Judgement::class_accuracy`](super::Judgement::class_accuracy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_accuracy: Option<f64>,
 }
 
 fn or_nan<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<f64, D::Error> {
@@ -184,6 +187,7 @@ impl Window {
             learning_rate: rate,
             frechet: None,
             frechet_floor: None,
+            class_accuracy: None,
         }
     }
 }

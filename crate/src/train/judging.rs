@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::checkpoint::Best;
 use super::sampler::Sampler;
 use crate::data::Digits;
-use crate::metrics::{Features, Gaussian, Judge};
+use crate::metrics::{Features, Gaussian, Judge, class_accuracy};
 use crate::record::{Judgement, Stats};
 use crate::rng::Rng;
 use crate::{Error, Result};
@@ -66,17 +66,26 @@ impl Judging {
     }
 
     pub fn frechet(&self, sampler: &Sampler) -> Result<f64> {
+        Gaussian::fit(&self.see(sampler)?)?.distance(&self.reference)
+    }
+
+    /// What the judge sees in samples.
+    fn see(&self, sampler: &Sampler) -> Result<Features> {
         let samples = sampler.samples(self.samples, &Rng::seed(SEED))?; // (n, channels, height, width)
-        let seen = self.judge.features(&samples.to_device(&Device::Cpu)?)?;
-        Gaussian::fit(&seen)?.distance(&self.reference)
+        self.judge.features(&samples.to_device(&Device::Cpu)?)
     }
 
     pub fn judge(&self, sampler: &Sampler, step: u64, images: u64) -> Result<Judgement> {
+        let seen = self.see(sampler)?;
+        let labels = sampler.labels(self.samples);
         Ok(Judgement {
             step,
             images,
-            frechet: self.frechet(sampler)?,
+            frechet: Gaussian::fit(&seen)?.distance(&self.reference)?,
             floor: self.floor,
+            class_accuracy: labels
+                .map(|labels| class_accuracy(&seen, &labels))
+                .transpose()?,
         })
     }
 
@@ -110,6 +119,7 @@ pub(super) fn last_judgement(lines: &[Stats]) -> Option<Judgement> {
             images: line.images,
             frechet: line.frechet?,
             floor: line.frechet_floor?,
+            class_accuracy: line.class_accuracy,
         })
     })
 }

@@ -78,6 +78,7 @@ impl Trainer {
         if let Some(judgement) = judgement {
             stats.frechet = Some(judgement.frechet);
             stats.frechet_floor = Some(judgement.floor);
+            stats.class_accuracy = judgement.class_accuracy;
             self.keep_if_best(judgement, &warnings)?;
         }
         self.folder.stats.append(&stats)?;

@@ -41,6 +41,9 @@ pub struct Protocol {
     /// folder of images, which has no test digits, they are what is reported on
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     hold_out: usize,
+    /// Measure on these held-out digits instead of the test digits: to choose by, not to report
+    #[arg(long)]
+    on_held_out: bool,
     #[command(flatten)]
     data: Data,
 }
@@ -87,14 +90,15 @@ impl Evaluate {
 impl Protocol {
     pub fn begin(&self) -> Result<Measuring> {
         let (train, held_out) = self.training_digits()?;
-        let test = match (self.data.test()?, held_out) {
-            (Some(test), _) | (None, Some(test)) => test,
-            (None, None) => {
-                return Err(digit_gan::Error::Value(
-                    "--hold-out 0: a folder of images has no test digits, so that some have to be held out".into(),
-                ));
-            }
+        let test = match self.on_held_out {
+            true => None,
+            false => self.data.test()?,
         };
+        let test = test.or(held_out).ok_or_else(|| {
+            digit_gan::Error::Value(
+                "--hold-out 0: without test digits, which a folder of images has none of, some have to be held out".into(),
+            )
+        })?;
         let judge = Judge::open(&self.judge, &train, &test)?;
         Ok(Measuring {
             evaluation: Evaluation::new(&judge, &train, &test, self.samples)?,
