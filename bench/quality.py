@@ -1,12 +1,13 @@
-"""Which recipe draws the best digits for the time? Trains variants, three seeds each, and writes QUALITY.md.
+"""Which recipe draws the best digits for the time? Writes QUALITY.md: time to quality, and what was tried.
 
-    make quality                     # hours on a small machine
+    make quality                     # hours on a small machine, which should have nothing else to do
+    make quality QUALITY=--race      # time to quality alone
     make quality QUALITY=--pass=dense
 
 Every run is judged as the notebooks judge theirs: the Fréchet distance of 10,000 samples to 10,000 training digits that were
-held out of training. The table is sorted by it; only the best of each table is then reported on MNIST's test digits. Runs
-are trained on one thread each, as many at a time as there are cores: their results do not depend on it, bit for bit. What
-was trained already is not trained again.
+held out of training. Trials are sorted by it; only the best of each table is then reported on MNIST's test digits. Trials are
+trained on one thread each, as many at a time as there are cores: their results do not depend on it, bit for bit. What was
+trained already is not trained again.
 """
 
 import argparse
@@ -17,28 +18,48 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RUNS = ROOT / "out" / "quality" / "held-out"  # beside runs of before, which were trained on all digits
-JUDGE = ROOT / "out" / "judge"
-PROGRAM = ROOT / "target" / "release" / "digit-gan"
+import race
+from runs import JUDGE, PROGRAM, ROOT, Variant, folder, judgements, train
+
 SEEDS = (1, 2, 3)
 
 
-def rates(rate: float) -> list[str]:
-    return [f"g_adam.learning_rate={rate}", f"d_adam.learning_rate={rate}"]
+def rates(generator: float, discriminator: float) -> list[str]:
+    return [f"g_adam.learning_rate={generator}", f"d_adam.learning_rate={discriminator}"]
 
 
-def without_norm(penalty: str) -> list[str]:
-    """The lean discriminator without batch normalisation, which allows no exact penalty."""
-    conv = {"kernel": 4, "stride": 2, "padding": 1, "bias": True}
-    slope = {"leaky_relu": {"slope": 0.2}}
-    layers = [{"conv2d": {"channels": 32} | conv}, slope, {"conv2d": {"channels": 64} | conv}, slope, "flatten"]
-    layers += [{"dense": {"units": 512, "bias": True}}, slope, {"dense": {"units": 1, "bias": True}}]
-    return [f"discriminator.layers={json.dumps(layers)}", f"penalty={penalty}"]
+NORM, SLOPE = {"batch_norm": {"momentum": 0.9, "epsilon": 1e-5}}, {"leaky_relu": {"slope": 0.2}}
+CONV = {"kernel": 4, "stride": 2, "padding": 1}
 
 
-COSINE = 'schedule={"cosine":{"to":0.05}}'
+def generator(units: int, small: int, large: int) -> str:
+    """A generator like lean's of these widths: a hidden layer, channels of 7x7, channels of 14x14."""
+    dense = [[{"dense": {"units": width, "bias": False}}, NORM, SLOPE] for width in (units, 49 * small)]
+    up = [{"conv_transpose2d": {"channels": n, "output_padding": 0, "bias": n == 1} | CONV} for n in (large, 1)]
+    return layers("generator", [*sum(dense, []), {"reshape": {"shape": [small, 7, 7]}}, up[0], NORM, SLOPE, up[1], "tanh"])
+
+
+def discriminator(first: int, second: int, units: int, norm: bool = True, outputs: int = 1) -> str:
+    """A discriminator like lean's; without batch normalisation, which allows no exact penalty, if so asked."""
+    conv = [{"conv2d": {"channels": n, "bias": n == first or not norm} | CONV} for n in (first, second)]
+    between = [NORM, SLOPE] if norm else [SLOPE]
+    hidden = {"dense": {"units": units, "bias": not norm}}
+    last = {"dense": {"units": outputs, "bias": True}}
+    return layers("discriminator", [conv[0], SLOPE, conv[1], *between, "flatten", hidden, *between, last])
+
+
+def layers(network: str, layers: list) -> str:
+    return f"{network}.layers={json.dumps(layers)}"
+
+
+def r1(every: int) -> list[str]:
+    return ['penalty={"r1":{"gamma":0.1}}', f"penalty_every={every}"]
+
+
 CLASSIC = "loss=non_saturating"
+FALLING = 'schedule={"linear":{"to":0.02}}'
+BEFORE = [generator(1024, 128, 64), discriminator(32, 64, 512)]
+WIDE = discriminator(32, 64, 256)
 # For each pass: the recipe, how many images, and what is changed, under the name that the table gives it.
 PASSES = {
     "dense": (
@@ -47,62 +68,52 @@ PASSES = {
         {
             "the recipe: hinge, rate 5e-4, average 40,000": [],
             "non-saturating": [CLASSIC],
-            "non-saturating, rate 2e-4, average 10,000": [CLASSIC, *rates(2e-4), "ema_half_life=10000"],
-            "non-saturating, average 10,000": [CLASSIC, "ema_half_life=10000"],
-            "non-saturating, rate falls along a cosine": [CLASSIC, COSINE],
-            "non-saturating, R1 0.1": [CLASSIC, 'penalty={"r1":{"gamma":0.1}}'],
+            "non-saturating, R1 0.1": [CLASSIC, *r1(1)],
+            "non-saturating, R1 0.1 every 4th step": [CLASSIC, *r1(4)],
+            "R1 0.1 every 4th step": r1(4),
         },
     ),
     "lean": (
         "lean",
-        100_000,
+        240_000,
         {
-            "the recipe: non-saturating, rates 1e-3 and 5e-4, average 50,000": [],
-            "both rates 1e-3": rates(1e-3),
-            "both rates 5e-4": rates(5e-4),
-            "both rates 5e-4, hinge": [*rates(5e-4), "loss=hinge"],
-            "both rates 5e-4, falling along a cosine": [*rates(5e-4), COSINE],
-            "both rates 5e-4, no batch norm in D, R1 0.1": [*rates(5e-4), *without_norm('{"r1":{"gamma":0.1}}')],
-            "both rates 2e-4, average 10,000": [*rates(2e-4), "ema_half_life=10000"],
+            "the recipe: G 512, 64, 32; D 16, 32, 256; rates 1e-3 and 5e-4": [],
+            "G 1024, 128, 64; D 32, 64, 512": BEFORE,
+            "D 32, 64, 512": [discriminator(32, 64, 512)],
+            "D 32, 64, 256": [WIDE],
+            "D 16, 32, 128": [discriminator(16, 32, 128)],
+            "both rates 1e-3": rates(1e-3, 1e-3),
+            "rates 1.5e-3 and 7.5e-4": rates(1.5e-3, 7.5e-4),
+            "rates 1.5e-3 and 7.5e-4; G 512, 96, 48": [*rates(1.5e-3, 7.5e-4), generator(512, 96, 48)],
+            "batch 32": ["batch_size=32"],
         },
     ),
     "lean, longer": (
         "lean",
         720_000,
-        {"the recipe": [], "both rates 1e-3": rates(1e-3), "both rates 5e-4": rates(5e-4)},
+        {"the recipe": [], "rates 1.5e-3 and 7.5e-4, falling to a fiftieth": [*rates(1.5e-3, 7.5e-4), FALLING]},
+    ),
+    "conditional": (
+        "lean-conditional",
+        160_000,
+        {
+            "the recipe": [],
+            "least squares": ["loss=least_squares"],
+            "relativistic": ["loss=relativistic"],
+            "no batch norm in D, R1 0.1 every 8th step": [discriminator(16, 32, 256, norm=False, outputs=11), *r1(8)],
+        },
     ),
 }
 
 
-def name(kind: str, variant: str, seed: int) -> str:
-    words = "".join(letter if letter.isalnum() else "-" for letter in f"{kind} {variant}".lower())
-    return "-".join(filter(None, words.split("-"))) + f"-{seed}"
-
-
-def train(kind: str, variant: str, seed: int) -> None:
-    recipe, images, variants = PASSES[kind]
-    folder = RUNS / name(kind, variant, seed)
-    command = [PROGRAM, "train", "--recipe", recipe, "--seed", str(seed), "--images", str(images), "--out", folder]
-    command += ["--judge", JUDGE, "--judge-every", str(images // 3)]
-    for setting in [*variants[variant], "log_every=125", "checkpoint_every=1000000", "grid_every=1000000", "keep_checkpoints=1"]:
-        command += ["--set", setting]
-    environment = os.environ | {"RAYON_NUM_THREADS": "1", "CANDLE_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{folder.name}: {done.stderr.strip()}")
-    print(f"{folder.name}: {distances(folder)[-1][1]:.2f}", flush=True)
-
-
-def distances(folder: Path) -> list[tuple[int, float]]:
-    """The images and the distance of each judgement of a run; none where there is no run."""
-    stats = folder / "stats.jsonl"
-    lines = map(json.loads, stats.read_text().splitlines() if stats.exists() else ())
-    return [(line["images"], line["frechet"]) for line in lines if line.get("frechet") is not None]
+def distances(kind: str, variant: str, seed: int) -> list[tuple[int, float]]:
+    """The images and the distance of each judgement."""
+    return [(line["images"], line["frechet"]) for line in judgements("trials", f"{kind} {variant}", seed)]
 
 
 def on_test_digits(kind: str, variant: str) -> str:
     """What `digit-gan evaluate` reports of the runs of a variant."""
-    runs = [RUNS / name(kind, variant, seed) for seed in SEEDS]
+    runs = [folder("trials", f"{kind} {variant}", seed) for seed in SEEDS]
     command = [PROGRAM, "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return f"\nOn the test digits, {variant}:\n\n```text\n{done.stdout.strip()}\n```"
@@ -113,7 +124,7 @@ def table() -> str:
     for kind, (recipe, images, variants) in PASSES.items():
         rows = []
         for variant in variants:
-            runs = [distances(RUNS / name(kind, variant, seed)) for seed in SEEDS]
+            runs = [distances(kind, variant, seed) for seed in SEEDS]
             values = [run[-1][1] for run in runs if run and run[-1][0] >= images]
             if values:
                 rows.append((statistics.mean(values), variant, values))
@@ -126,44 +137,55 @@ def table() -> str:
     return "\n".join(text) + "\n"
 
 
-INTRO = """# What was tried
+INTRO = """# Quality for the time
 
-Written by [quality.py](quality.py) (`make quality`): the Fréchet distance of 10,000 samples to 10,000 held-out training
-digits of MNIST, in the features of the crate's judge, after the number of images in the title; lower is better, and 10,000
-real training digits are at {floor:.2f}. Seeds 1 to 3, as far as they were trained; the best on top. A variant differs from
-the recipe in what its name says and in nothing else. A step with R1 takes about twice as long. Variants are chosen by these
-figures, so the best of each table is also reported on the test digits, which nothing was chosen by.
+Written by [quality.py](quality.py) (`make quality`): Fréchet distances of 10,000 samples to 10,000 held-out training digits of
+MNIST, in the features of the crate's judge; lower is better, and 10,000 real training digits are at {floor:.2f}. What is chosen
+is chosen by these figures, so the best of each table of trials is also reported on the test digits, which nothing was chosen by.
+
+{race}# What was tried
+
+Seeds 1 to 3, as far as they were trained; the best on top. A variant differs from the recipe in what its name says and in
+nothing else. G: units of the hidden layer, channels of 7x7 and of 14x14 pixels. D: channels of the two convolutions, units.
 """
 
 
 def write() -> None:
-    stats = next(RUNS.glob("*/stats.jsonl")).read_text().splitlines()[-1]
-    text = INTRO.format(floor=json.loads(stats)["frechet_floor"]) + table()
+    """QUALITY.md, from the runs that there are."""
+    trials = [lines for kind in PASSES for variant in PASSES[kind][2] if (lines := judgements("trials", f"{kind} {variant}", 1))]
+    floor = trials[0][0]["frechet_floor"]
+    text = INTRO.format(floor=floor, race=race.section()) + table()
     (ROOT / "bench" / "QUALITY.md").write_text(text)
     print(text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pass", dest="passes", choices=PASSES, action="append", help="only this one")
+    parser.add_argument("--pass", dest="passes", choices=PASSES, action="append", help="only this one, and no race")
+    parser.add_argument("--race", action="store_true", help="only the race")
     parser.add_argument("--table", action="store_true", help="write what was trained before, train nothing")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at a time")
     options = parser.parse_args()
     build = ["cargo", "build", "--quiet", "--release", "--features", "cli", "--bin", "digit-gan"]
     subprocess.run(build, cwd=ROOT, check=True)
-    if options.table:
-        write()
-        return
-    jobs = [
-        (kind, variant, seed)
-        for kind, (_, _, variants) in PASSES.items()
-        if not options.passes or kind in options.passes
-        for seed in SEEDS
-        for variant in variants
-    ]
-    with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda job: train(*job), jobs))
+    if not options.table:
+        if not options.passes:
+            race.run()
+        if not options.race:
+            run_trials(options.passes or list(PASSES), options.jobs)
     write()
+
+
+def run_trials(passes: list[str], jobs: int) -> None:
+    def one(trial: tuple[str, str, int]) -> None:
+        kind, variant, seed = trial
+        recipe, images, variants = PASSES[kind]
+        what = Variant(recipe, images, variants[variant])
+        train("trials", f"{kind} {variant}", what, seed, judge_every=images // 4, threads=1)
+
+    trials = [(kind, variant, seed) for kind in passes for seed in SEEDS for variant in PASSES[kind][2]]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(one, trials))
 
 
 if __name__ == "__main__":

@@ -164,17 +164,17 @@ from safetensors.torch import load_file
 from torch import nn
 
 generator = nn.Sequential(
-    nn.Linear(110, 1024, bias=False),
-    nn.BatchNorm1d(1024),
+    nn.Linear(110, 512, bias=False),
+    nn.BatchNorm1d(512),
     nn.LeakyReLU(0.2),
-    nn.Linear(1024, 6272, bias=False),
-    nn.BatchNorm1d(6272),
+    nn.Linear(512, 3136, bias=False),
+    nn.BatchNorm1d(3136),
     nn.LeakyReLU(0.2),
-    nn.Unflatten(1, (128, 7, 7)),
-    nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False),
-    nn.BatchNorm2d(64),
+    nn.Unflatten(1, (64, 7, 7)),
+    nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, bias=False),
+    nn.BatchNorm2d(32),
     nn.LeakyReLU(0.2),
-    nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1),
+    nn.ConvTranspose2d(32, 1, 4, stride=2, padding=1),
     nn.Tanh(),
 )
 generator.load_state_dict(load_file("lean.safetensors"))

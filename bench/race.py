@@ -1,0 +1,116 @@
+"""How soon does a GAN draw digits that look real? Our recipes, and the networks of three tutorials as these train them.
+
+Each is trained alone, on all cores, by this crate: what counts is the networks and their settings, not whose code runs them (a
+step of the tutorials' own frameworks takes longer, see RESULTS.md). Seconds are those of training; judging is not counted.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+
+from runs import ROOT, Variant, folder, judgements, train
+
+SEEDS = (1, 2, 3)
+LEVELS = (20, 10, 5, 4)
+ASKED = 0.98
+PICTURE = ROOT / "bench" / "quality.png"
+
+
+def adam(rate: float, beta1: float) -> list[str]:
+    return [f"{which}_adam.{key}" for which in "gd" for key in (f"learning_rate={rate}", f"beta1={beta1}")]
+
+
+def tutorial(batch: int, rate: float, beta1: float) -> list[str]:
+    """The original's loss, no moving average."""
+    return [f"batch_size={batch}", "loss=non_saturating", "ema_half_life=null", *adam(rate, beta1)]
+
+
+def pytorch_example() -> list[str]:
+    """PyTorch's DCGAN example (examples/dcgan/main.py, ngf = ndf = 64) without its outer stages: 7x7 to 28x28."""
+    norm, slope = {"batch_norm": {"momentum": 0.9, "epsilon": 1e-5}}, {"leaky_relu": {"slope": 0.2}}
+    conv = {"kernel": 4, "stride": 2, "padding": 1, "bias": False}
+    up = [{"conv_transpose2d": {"channels": channels, "output_padding": 0} | conv} for channels in (64, 1)]
+    down = [{"conv2d": {"channels": channels} | conv} for channels in (64, 128)]
+    start = [{"dense": {"units": 128 * 49, "bias": False}}, norm, "relu", {"reshape": {"shape": [128, 7, 7]}}]
+    networks = {
+        "generator": [*start, up[0], norm, "relu", up[1], "tanh"],
+        "discriminator": [down[0], slope, down[1], norm, slope, "flatten", {"dense": {"units": 1, "bias": False}}],
+    }
+    return [f"{name}.layers={json.dumps(layers)}" for name, layers in networks.items()]
+
+
+# Images for about ten minutes on the two cores that README names.
+RACE = {
+    "lean": Variant("lean", 2_400_000),
+    "lean-conditional": Variant("lean-conditional", 2_400_000),
+    "dense": Variant("dense", 3_000_000),
+    "compact": Variant("compact", 600_000),
+    "TensorFlow's DCGAN tutorial": Variant("dcgan", 600_000, tutorial(256, 1e-4, 0.9)),
+    "Keras-GAN's gan.py": Variant("dense", 1_500_000, tutorial(32, 2e-4, 0.5)),
+    "PyTorch's DCGAN example, at 28x28": Variant("lean", 1_200_000, [*tutorial(64, 2e-4, 0.5), *pytorch_example()]),
+}
+
+
+def run() -> None:
+    for seed in SEEDS:
+        for title, variant in RACE.items():
+            train("race", title, variant, seed, judge_every=variant.images // 40, threads=os.cpu_count())
+
+
+def median(values: list[float | None]) -> str:
+    """Of seconds; a run that never got there counts as the slowest."""
+    found = sorted(float("inf") if value is None else value for value in values)
+    middle = statistics.median_low(found)
+    return "never" if middle == float("inf") else f"{middle:.0f}"
+
+
+def first(lines: list[dict], reached) -> float | None:
+    return next((line["seconds"] for line in lines if reached(line)), None)
+
+
+def table() -> str:
+    """Seconds until each level, medians over the seeds."""
+    titles = [f"Fréchet {level}" for level in LEVELS] + ["98% as asked", "best", "step, ms"]
+    rows = [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
+    for title in RACE:
+        found = [lines for seed in SEEDS if (lines := judgements("race", title, seed))]
+        if not found:
+            continue
+        cells = [median([first(lines, lambda line: line["frechet"] <= level) for lines in found]) for level in LEVELS]
+        asked = [first(lines, lambda line: line["class_accuracy"] >= ASKED) for lines in found if "class_accuracy" in lines[0]]
+        cells += [median(asked) if asked else ""]
+        best = [min(line["frechet"] for line in lines) for lines in found]
+        cells += [f"{statistics.mean(best):.1f}"]
+        cells += [f"{1000 * statistics.median(lines[-1]['seconds'] / lines[-1]['step'] for lines in found):.1f}"]
+        rows.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def draw() -> None:
+    """The first seed's distances over seconds, a line each; of generators that are not asked for a class."""
+    drawn = [title for title in RACE if judgements("race", title, 1) and not title.endswith("-conditional")]
+    folders = [f"{title}={folder('race', title, 1)}" for title in drawn]
+    command = ["cargo", "run", "--quiet", "--release", "--features", "cli", "--example", "race", "--", PICTURE, *folders]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+SECTION = """## Seconds to a distance
+
+Our recipes, and the networks of three tutorials as these train them (batch, rates, loss, no moving average), all trained by
+this crate on two cores and judged by the same judge. Medians over the seeds 1 to 3, as far as they were trained; seconds are
+those of training. "98% as asked": of samples, in which the judge sees the digit asked for.
+
+![Distance over seconds](quality.png)
+
+{table}
+
+"""
+
+
+def section() -> str:
+    """With its picture; empty before anything has been trained."""
+    if not any(judgements("race", title, 1) for title in RACE):
+        return ""
+    draw()
+    return SECTION.format(table=table())
