@@ -193,6 +193,27 @@ fn load_in(folder: &Path, mnist_dir: Option<&str>) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+#[test]
+fn digit_gan_digits_keeps_the_first_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |digits: &str| {
+        let mut command = process::command(says_what_it_loads);
+        command.current_dir(&folder).env_remove("MNIST_DIR");
+        let output = command.env("DIGIT_GAN_DIGITS", digits).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let first_labels = |said: String, count: &str| {
+        let (_, labels) = said.split_once(count).expect(&said);
+        labels.lines().next().unwrap().to_owned()
+    };
+    let (all, few) = (said(""), said("601")); // a sixth of 601, rounded up
+    assert_eq!(first_labels(few, "ok 101 "), first_labels(all, "ok 10000 "));
+    for nonsense in ["0", "few"] {
+        let error = said(nonsense);
+        assert!(error.contains("DIGIT_GAN_DIGITS is"), "{error}");
+    }
+}
+
 /// Three test digits labelled 7, 2, 1 in `folder`.
 fn write_mnist(folder: &Path, images: &str, labels: &str) {
     fs::create_dir_all(folder).unwrap();
