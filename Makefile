@@ -16,7 +16,7 @@ export DIGIT_GAN_DIGITS = 9000
 AT_ONCE = 2
 endif
 
-.PHONY: notebooks lab mnist test bench quality bench-kernel setup setup-tests clean
+.PHONY: notebooks lab mnist test bench quality bench-kernel site setup setup-tests clean
 
 notebooks: setup  ## execute the notebooks in the Rust kernel, into out/
 	@echo "Executing the notebooks: a full training takes minutes; SHORT=1 shortens it."
@@ -48,6 +48,14 @@ quality:  ## trials of recipes, three seeds each, into bench/QUALITY.md; hours
 bench-kernel: setup-tests  ## what the kernel costs; COLD=--cold builds its dependencies anew as well
 	@$(VENV_PYTHON) tests/python/bench_kernel.py $(COLD)
 
+site: .venv-site/installed  ## the lesson as a site, into out/site; DRAWING=digits.html puts that page on its front
+	@DRAWING="$(DRAWING)" .venv-site/bin/python -m sphinx -q -W --keep-going -c site . out/site
+	@echo "The site: $$PWD/out/site/index.html"
+
+.venv-site/installed: site/requirements.txt
+	@$(PYTHON) -m venv .venv-site
+	@.venv-site/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@
+
 setup:  ## tools, kernel, MNIST if it can be had, compiled dependencies
 	@$(PYTHON) kernel/prepare.py
 
@@ -55,4 +63,4 @@ setup-tests:
 	@$(PYTHON) kernel/prepare.py --tests
 
 clean:
-	rm -rf .venv .venv-bench target bench/burn/target out
+	rm -rf .venv .venv-bench .venv-site target bench/burn/target out

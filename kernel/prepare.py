@@ -87,7 +87,7 @@ def install_python_tools(steps: Steps, tests: bool) -> list[Future]:
     wanted = {"tools": (sources, [*python_pins(), "./kernel"])}
     if tests:
         requirements = ROOT / "tests" / "python" / "requirements.txt"
-        wanted["test tools"] = ([requirements], ["-r", requirements])
+        wanted["test tools"] = ([requirements, ROOT / "site" / "requirements.txt"], ["-r", requirements])
     missing = {name: what for name, what in wanted.items() if not is_done(name, digest(*what[0]))}
 
     def install(step: Step) -> None:
