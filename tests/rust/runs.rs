@@ -53,7 +53,16 @@ fn recipes() -> Vec<Recipe> {
             ..Recipe::compact()
         },
     ];
+    let moved = Recipe {
+        name: "moved".into(),
+        augment: Some(Augment {
+            shift: 2.,
+            rotation: 10.,
+        }),
+        ..Recipe::lean().conditional()
+    };
     let all = plain.into_iter().chain(conditional).chain(others);
+    let all = all.chain([moved]);
     all.map(small).collect()
 }
 

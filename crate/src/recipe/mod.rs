@@ -23,6 +23,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::augment::Augment;
 use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::format::Format;
@@ -69,6 +70,9 @@ pub struct Recipe {
     pub real_target: f64,
     /// Noise on all images that the discriminator sees, while generated ones are still easily told from real ones.
     pub instance_noise: Option<InstanceNoise>,
+    /// Random shifts and rotations of all images that the discriminator sees, for training with few images.
+    #[serde(default)]
+    pub augment: Option<Augment>,
     /// Updates of the discriminator for each of the generator: 1, or 5 for Wasserstein, whose generator needs a
     /// discriminator that has nearly converged.
     pub d_steps: usize,

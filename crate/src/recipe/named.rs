@@ -117,6 +117,7 @@ impl Recipe {
             penalty: None,
             real_target: 1.,
             instance_noise: None,
+            augment: None,
             d_steps: 1,
             g_adam: adam(1e-3, 0.5),
             d_adam: adam(5e-4, 0.5),
