@@ -232,6 +232,25 @@ impl Recipe {
         Ok(lines)
     }
 
+    /// Why a run of this recipe cannot be prolonged, if so. Where a step depends on how much of the run is done, a longer
+    /// run is another one from its first step on.
+    pub(crate) fn bound_to_its_length(&self) -> Option<&'static str> {
+        match (&self.schedule, self.instance_noise) {
+            (Schedule::Constant, None) => None,
+            (Schedule::Constant, Some(_)) => Some("its instance_noise fades over the whole run"),
+            _ => Some("its schedule spreads the learning rate over the whole run"),
+        }
+    }
+
+    /// The recipe of the same run at an earlier length, where this one is that run prolonged.
+    pub(crate) fn at_length_of(&self, earlier: &Recipe) -> Recipe {
+        let mut recipe = self.clone();
+        if self.bound_to_its_length().is_none() && earlier.total_images < self.total_images {
+            recipe.total_images = earlier.total_images;
+        }
+        recipe
+    }
+
     fn json(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(|error| Error::Value(format!("recipe: {error}")))
     }
