@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import evcxr
 import mnist
+import uci
 from steps import Failed, Step, Steps, Unavailable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +46,7 @@ def main() -> None:
     create_venv()
     with Steps() as steps:
         first = [*install_python_tools(steps, tests), *install_evcxr(steps, rustc), *compile_dependencies(steps)]
-        others = install_browser(steps) if tests else fetch_mnist(steps)
+        others = install_browser(steps) if tests else [*fetch_mnist(steps), *fetch_uci(steps)]
         steps.finish(*first)
         steps.finish(*others, *try_kernel(steps))
 
@@ -159,6 +160,21 @@ def fetch_mnist(steps: Steps) -> list[Future]:
                 step.say("\n".join([*messages, f"no MNIST: the fetch failed (see above); {without}"]))
 
     return [steps.start("MNIST", fetch)]
+
+
+def fetch_uci(steps: Steps) -> list[Future]:
+    """The digits of notebook 7 into data/uci-digits, if they can be had; without them it uses the built-in digits."""
+    folder = ROOT / "data" / "uci-digits"
+    if folder.exists():
+        return []
+
+    def fetch(step: Step) -> None:
+        try:
+            uci.fetch(step, folder, VENV_PYTHON)
+        except Unavailable as reason:
+            step.say(f"no UCI digits: {reason}; notebook 7 uses the built-in digits instead")
+
+    return [steps.start("UCI digits", fetch)]
 
 
 def hub_answers() -> bool:

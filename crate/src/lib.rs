@@ -42,7 +42,7 @@
 //! | [`rng`], [`device`] | the only source of randomness; where tensors live |
 //! | [`data`] | IDX files, images or built-in strokes become `Digits`, and batches in [-1, 1] |
 //! | [`nn`] | networks, layer by layer; one operation each on a CPU |
-//! | [`loss`], [`penalty`], [`optim`] | logits become a loss, Adam updates the parameters, an average follows |
+//! | [`loss`], [`penalty`], [`augment`], [`optim`] | logits become a loss, Adam updates the parameters, an average follows |
 //! | [`metrics`] | how good samples are: a judge's features, distances, precision, coverage, copies |
 //! | [`recipe`] | all that decides a run, as a value and a file |
 //! | [`record`] | what a run leaves: history, snapshots, statistics |
@@ -58,6 +58,7 @@
 //!
 //! Cells reach candle through this crate ([`candle`], [`candle_nn`]), so that all of them share one copy.
 
+pub mod augment;
 pub mod data;
 pub mod device;
 pub mod display;
@@ -92,6 +93,7 @@ pub use setup::{Setup, setup};
 
 /// What a notebook needs: `use digit_gan::prelude::*;`.
 pub mod prelude {
+    pub use crate::augment::Augment;
     pub use crate::data::{Dataset, Digits, ImageOptions, Page, Resize, Split};
     pub use crate::device::BestDevice;
     pub use crate::draw::DrawingPage;

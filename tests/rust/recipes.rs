@@ -70,7 +70,25 @@ type Case = (fn(&mut Recipe), &'static str);
 
 #[test]
 fn what_makes_no_sense_is_refused_with_the_reason() {
-    let cases: [Case; 27] = [
+    let cases: [Case; 29] = [
+        (
+            |r| {
+                r.augment = Some(Augment {
+                    shift: -1.,
+                    rotation: 0.,
+                })
+            },
+            "augment: the largest shift, -1 pixels",
+        ),
+        (
+            |r| {
+                r.augment = Some(Augment {
+                    shift: 0.,
+                    rotation: f64::NAN,
+                })
+            },
+            "the largest rotation, NaN degrees",
+        ),
         (|r| r.loss = GanLoss::Wasserstein, "without a penalty"),
         (
             |r| r.penalty = Some(Penalty::R1 { gamma: 1. }),
@@ -224,7 +242,7 @@ fn values_are_set_by_their_paths() -> Result<()> {
         (
             "los",
             "hinge",
-            "no value \"los\"; it has batch_size, checkpoint_every,",
+            "no value \"los\"; it has augment, batch_size, checkpoint_every,",
         ),
         ("loss", "hings", "loss cannot be hings"),
         ("batch_size", "-1", "batch_size cannot be -1"),

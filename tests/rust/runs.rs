@@ -54,7 +54,16 @@ fn recipes() -> Vec<Recipe> {
             ..Recipe::compact()
         },
     ];
+    let moved = Recipe {
+        name: "moved".into(),
+        augment: Some(Augment {
+            shift: 2.,
+            rotation: 10.,
+        }),
+        ..Recipe::lean().conditional()
+    };
     let all = plain.into_iter().chain(conditional).chain(others);
+    let all = all.chain([moved]);
     all.map(small).collect()
 }
 
@@ -161,6 +170,78 @@ fn a_resumed_run_is_the_run_that_never_stopped() -> Result<()> {
         let steps: Vec<u64> = stats.iter().map(|stats| stats.step).collect();
         assert_eq!(steps, [4, 8, 12, 16, 20, 22]);
     }
+    Ok(())
+}
+
+#[test]
+fn a_prolonged_run_is_one_that_was_as_long_from_the_start() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, grown) = (folder.path().join("whole"), folder.path().join("grown"));
+    let of_length = |steps: u64| Recipe {
+        total_images: steps * 8,
+        grid_every: 4,
+        ..small(Recipe::lean().conditional())
+    };
+    Trainer::new(of_length(22), &digits(), &whole)?.run()?;
+    // Finished, then prolonged; stopped before its end, then prolonged once more.
+    Trainer::new(of_length(8), &digits(), &grown)?.run()?;
+    let mut trainer = Trainer::open(of_length(16), &digits(), &grown)?;
+    assert!(trainer.steps() == 8 && !trainer.is_finished());
+    steps(&mut trainer, 4)?;
+    trainer.checkpoint()?;
+    drop(trainer);
+    let mut trainer = Trainer::resume_with(&of_length(22), &digits(), &grown)?;
+    assert_eq!(trainer.steps(), 12);
+    trainer.run()?;
+    assert_same_run(&whole, &grown);
+    // The folder knows its new length.
+    drop(trainer);
+    let trainer = Trainer::resume(&grown, &digits())?;
+    assert_eq!(trainer.recipe().total_images, 22 * 8);
+    assert!(trainer.is_finished());
+    Ok(())
+}
+
+#[test]
+fn a_run_is_prolonged_only_where_its_steps_do_not_depend_on_its_length() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let refused =
+        |name: &str, change: fn(&mut Recipe), longer: fn(&mut Recipe)| -> Result<String> {
+            let run = folder.path().join(name);
+            let mut recipe = small(Recipe::dense());
+            recipe.total_images = 16;
+            change(&mut recipe);
+            drop(Trainer::new(recipe.clone(), &digits(), &run)?);
+            longer(&mut recipe);
+            let refusal = Trainer::open(recipe, &digits(), &run).err().unwrap();
+            assert_eq!(Recipe::load(run.join("recipe.json"))?.total_images, 16);
+            Ok(refusal.to_string())
+        };
+    let longer: fn(&mut Recipe) = |recipe| recipe.total_images = 32;
+    let message = refused(
+        "cosine",
+        |r| r.schedule = Schedule::Cosine { to: 0. },
+        longer,
+    )?;
+    assert!(
+        message.contains("this run of 16 images cannot be prolonged to 32"),
+        "{message}"
+    );
+    assert!(message.contains("its schedule spreads"), "{message}");
+    let noisy: fn(&mut Recipe) = |recipe| {
+        recipe.instance_noise = Some(InstanceNoise {
+            std: 0.1,
+            fraction: 0.5,
+        })
+    };
+    let message = refused("noise", noisy, longer)?;
+    assert!(message.contains("instance_noise fades"), "{message}");
+    let message = refused("shorter", |_| (), |recipe| recipe.total_images = 8)?;
+    assert!(message.contains("cannot be shortened to 8"), "{message}");
+    // What else differs is listed as ever.
+    let both: fn(&mut Recipe) = |recipe| (recipe.total_images, recipe.seed) = (32, 9);
+    let message = refused("both", |_| (), both)?;
+    assert!(message.contains("seed: the run has 1, not 9"), "{message}");
     Ok(())
 }
 

@@ -139,6 +139,9 @@ impl Recipe {
             let (name, wanted) = ("instance_noise.fraction", "above 0 and at most 1");
             require(fraction > 0. && fraction <= 1., name, fraction, wanted)?;
         }
+        if let Some(augment) = self.augment {
+            augment.check()?;
+        }
         self.schedule.check()
     }
 

@@ -23,6 +23,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::augment::Augment;
 use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::format::Format;
@@ -74,6 +75,9 @@ pub struct Recipe {
     pub real_target: f64,
     /// Noise on all images that the discriminator sees, while generated ones are still easily told from real ones.
     pub instance_noise: Option<InstanceNoise>,
+    /// Random shifts and rotations of all images that the discriminator sees, for training with few images.
+    #[serde(default)]
+    pub augment: Option<Augment>,
     /// Updates of the discriminator for each of the generator: 1, or 5 for Wasserstein, whose generator needs a
     /// discriminator that has nearly converged.
     pub d_steps: usize,
@@ -236,6 +240,25 @@ impl Recipe {
         let mut lines = Vec::new();
         differences("", &run.json()?, &self.json()?, &mut lines);
         Ok(lines)
+    }
+
+    /// Why a run of this recipe cannot be prolonged, if so. Where a step depends on how much of the run is done, a longer
+    /// run is another one from its first step on.
+    pub(crate) fn bound_to_its_length(&self) -> Option<&'static str> {
+        match (&self.schedule, self.instance_noise) {
+            (Schedule::Constant, None) => None,
+            (Schedule::Constant, Some(_)) => Some("its instance_noise fades over the whole run"),
+            _ => Some("its schedule spreads the learning rate over the whole run"),
+        }
+    }
+
+    /// The recipe of the same run at an earlier length, where this one is that run prolonged.
+    pub(crate) fn at_length_of(&self, earlier: &Recipe) -> Recipe {
+        let mut recipe = self.clone();
+        if self.bound_to_its_length().is_none() && earlier.total_images < self.total_images {
+            recipe.total_images = earlier.total_images;
+        }
+        recipe
     }
 
     fn json(&self) -> Result<Value> {

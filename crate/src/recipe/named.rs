@@ -116,6 +116,7 @@ impl Recipe {
             penalty_every: 1,
             real_target: 1.,
             instance_noise: None,
+            augment: None,
             d_steps: 1,
             g_adam: adam(1e-3, 0.5),
             d_adam: adam(5e-4, 0.5),

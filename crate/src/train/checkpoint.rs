@@ -192,7 +192,9 @@ impl Checkpoint {
     }
 
     fn check_recipe(&self, recipe: &Recipe) -> Result<()> {
-        let differences = recipe.differences(&self.recipe)?;
+        let differences = recipe
+            .at_length_of(&self.recipe)
+            .differences(&self.recipe)?;
         if differences.is_empty() {
             return Ok(());
         }

@@ -93,6 +93,11 @@ impl Folder {
         Recipe::load(self.path.join(Recipe::FILE))
     }
 
+    /// Writes the recipe of a run that is prolonged.
+    pub fn prolong(&self, recipe: &Recipe) -> Result<()> {
+        recipe.save(self.path.join(Recipe::FILE))
+    }
+
     /// Saves a grid of what the generator draws after a step.
     pub fn save_grid(&self, step: u64, grid: &Figure) -> Result<()> {
         grid.save(self.path.join(GRIDS).join(format!("step-{step:08}.png")))

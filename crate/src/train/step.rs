@@ -88,8 +88,8 @@ impl Trainer {
             .state
             .generator
             .forward_t(&input(&self.recipe, &noise, &labels)?, true)?; // (batch, channels, height, width)
-        let seen_real = self.noisy(&real, std)?;
-        let seen_fake = self.noisy(&fake.detach(), std)?;
+        let seen_real = self.seen(&real, std)?;
+        let seen_fake = self.seen(&fake.detach(), std)?;
         let discriminator = &self.state.discriminator;
         let on_real = self.logits(discriminator, &seen_real, &labels)?; // (batch, 1)
         let on_fake = self.logits(discriminator, &seen_fake, &labels)?;
@@ -120,10 +120,10 @@ impl Trainer {
     /// The generator learns through the discriminator as it now is, from images that it has drawn already.
     fn update_generator(&mut self, round: &Round, std: f64) -> Result<f32> {
         let judge = self.state.discriminator.frozen();
-        let on_fake = self.logits(&judge, &self.noisy(&round.fake, std)?, &round.labels)?;
+        let on_fake = self.logits(&judge, &self.seen(&round.fake, std)?, &round.labels)?;
         let on_real = match self.recipe.loss {
             GanLoss::Relativistic => {
-                self.logits(&judge, &self.noisy(&round.real, std)?, &round.labels)?
+                self.logits(&judge, &self.seen(&round.real, std)?, &round.labels)?
             }
             // Their generator's loss does not depend on it.
             GanLoss::NonSaturating
@@ -147,10 +147,16 @@ impl Trainer {
         }
     }
 
-    fn noisy(&self, images: &Tensor, std: f64) -> Result<Tensor> {
+    /// The images as the discriminator sees them.
+    fn seen(&self, images: &Tensor, std: f64) -> Result<Tensor> {
+        let rng = &self.state.rng;
+        let moved = match self.recipe.augment {
+            Some(augment) => augment.apply(images, rng)?,
+            None => images.clone(),
+        };
         match self.recipe.instance_noise {
-            Some(_) => instance_noise(images, std, &self.state.rng),
-            None => Ok(images.clone()),
+            Some(_) => instance_noise(&moved, std, rng),
+            None => Ok(moved),
         }
     }
 

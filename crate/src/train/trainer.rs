@@ -76,20 +76,30 @@ impl Trainer {
         Self::restored(recipe, digits, folder)
     }
 
-    /// [`Trainer::resume`], for a run of this very recipe.
+    /// [`Trainer::resume`], for a run of this very recipe, or to prolong it: with more
+    /// [`total_images`](Recipe::total_images) than before, a run goes on from where it is, finished or not, and takes the same
+    /// steps as one that had that length from the start. What was written at the earlier end stays: a line of statistics, a
+    /// checkpoint and a grid.
     ///
     /// # Errors
-    /// As [`Trainer::resume`]; and a run of another recipe is refused, with a list of the differences.
+    /// As [`Trainer::resume`]; and a run of another recipe is refused, with a list of the differences. A run cannot be
+    /// prolonged whose [`schedule`](Recipe::schedule) or [`instance_noise`](Recipe::instance_noise) depends on its length.
     pub fn resume_with(recipe: &Recipe, digits: &Digits, folder: impl AsRef<Path>) -> Result<Self> {
         let folder = Folder::open(folder.as_ref())?;
-        let differences = recipe.differences(&folder.recipe()?)?;
+        let before = folder.recipe()?;
+        let differences = recipe.at_length_of(&before).differences(&before)?;
         if !differences.is_empty() {
+            check_length(recipe, &before, folder.path())?;
             return Err(Error::Value(format!(
                 "{}: a run resumes with the recipe that it was started with; start another one in a new folder, or fix \
                  the differences:\n  {}",
                 folder.path().display(),
                 differences.join("\n  ")
             )));
+        }
+        if before.total_images < recipe.total_images {
+            check(recipe, digits)?;
+            folder.prolong(recipe)?;
         }
         Self::restored(recipe.clone(), digits, folder)
     }
@@ -300,6 +310,31 @@ impl Trainer {
             ))),
         }
     }
+}
+
+/// Says why a run that differs in its length alone cannot have that length.
+fn check_length(recipe: &Recipe, before: &Recipe, folder: &Path) -> Result<()> {
+    let (asked, has) = (recipe.total_images, before.total_images);
+    let same_length = Recipe {
+        total_images: has,
+        ..recipe.clone()
+    };
+    if asked == has || same_length != *before {
+        return Ok(());
+    }
+    let reason = match recipe.bound_to_its_length() {
+        Some(reason) if asked > has => format!(
+            "cannot be prolonged to {asked}: {reason}, so a longer one is another run from its first step on. Start that in \
+             a new folder"
+        ),
+        _ => format!(
+            "cannot be shortened to {asked}: a run can only be prolonged. Start another one in a new folder"
+        ),
+    };
+    Err(Error::Value(format!(
+        "{}: this run of {has} images {reason}",
+        folder.display()
+    )))
 }
 
 fn check(recipe: &Recipe, digits: &Digits) -> Result<()> {
