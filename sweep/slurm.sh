@@ -6,6 +6,7 @@
 #SBATCH --time=02:00:00
 #SBATCH --requeue
 #SBATCH --signal=B:TERM@60
+#SBATCH --open-mode=append
 #SBATCH --output=slurm-%A_%a.out
 
 # A run for each recipe and seed, as an array of tasks:
@@ -15,8 +16,9 @@
 #   RECIPES="lean" SEEDS="1 2 3 4 5" sbatch --array=0-4 sweep/slurm.sh --images 600000 --set loss=hinge
 #
 # Further arguments go to every run. A task that is preempted or out of time writes a checkpoint and exits with 75; queued
-# again, it resumes there (`RequeueExit=75` in slurm.conf has Slurm do that). Its exit status is 0 only once the run is
-# finished. Without Slurm:
+# again, it resumes there (`RequeueExit=75` in slurm.conf has Slurm do that; without, submit the same array again). Its exit
+# status is 0 only once the run is finished; `digit-gan runs` lists all. A partition whose GraceTime is not 0 sends its first
+# SIGTERM to this script only with `SlurmctldParameters=preempt_send_user_signal`. Without Slurm:
 #
 #   for task in {0..8}; do SLURM_ARRAY_TASK_ID=$task sweep/slurm.sh; done
 

@@ -34,3 +34,12 @@ def test_the_package_is_complete_and_builds_by_itself(tmp_path):
         manifest.write(f"\n{profile}{rest}")
     target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     cargo("check", "--locked", "--lib", "--bins", "--examples", "--features", "cli", "--target-dir", target, cwd=package)
+
+
+def test_binder_finds_the_environment_and_the_kernel_beside_it():
+    binder = ROOT / "binder"
+    assert (binder / "environment.yml").samefile(ROOT / "environment.yml")
+    assert "- ./kernel" in (binder / "environment.yml").read_text()
+    assert (binder / "kernel" / "pyproject.toml").samefile(ROOT / "kernel" / "pyproject.toml")
+    assert os.access(binder / "postBuild", os.X_OK)
+    subprocess.run(["bash", "-n", binder / "postBuild"], check=True)

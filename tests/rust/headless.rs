@@ -423,6 +423,156 @@ fn a_run_is_exported_with_what_is_known_of_it() {
 }
 
 #[test]
+fn a_page_is_written_from_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = |name: &str, inputs: usize, units: usize| {
+        let generator = Sequential::new("generator", [inputs]).dense(units).relu();
+        let mut recipe = Recipe::named(name).unwrap();
+        recipe.generator = generator.dense(784).tanh().reshape([1, 28, 28]);
+        recipe.total_images = 128;
+        let run = folder.path().join(format!("{name}-{units}"));
+        let digits = Digits::builtin(100, &Rng::seed(0));
+        let mut trainer = Trainer::new(recipe, &digits, &run).unwrap();
+        trainer.run().unwrap();
+        run
+    };
+    let plain = trained("dense", 100, 32);
+    let wide = trained("dense", 100, 4_000);
+    let conditional = trained("dense-conditional", 110, 32);
+    let page = |run: &Path, arguments: &[&str]| {
+        let mut command = program("page");
+        command.current_dir(folder.path());
+        command.arg("--run").arg(run).args(arguments);
+        command.output().unwrap()
+    };
+    let output = page(&conditional, &["--out", "digits.html"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(
+        text(&output).contains("no pixel differs by more than"),
+        "{}",
+        text(&output)
+    );
+    let html = std::fs::read_to_string(folder.path().join("digits.html")).unwrap();
+    let holds = |part: &str| html.contains(&part.replace('"', "&quot;"));
+    assert!(holds(
+        r#""classes":["0","1","2","3","4","5","6","7","8","9"]"#
+    ));
+    assert!(holds(r#""name":"direction 3""#) && !holds("direction 4"));
+    // The strongest direction is the one that latent::directions finds.
+    let sampler = Sampler::newest(&conditional).unwrap();
+    let (noise, labels) = (
+        Rng::seed(0).normal((5_000, 100)).unwrap(),
+        sampler.labels(5_000).unwrap(),
+    );
+    let labels = Tensor::new(labels, &Device::Cpu).unwrap();
+    let images = sampler.samples(5_000, &Rng::seed(0)).unwrap();
+    let directions = latent::directions(&noise, &images, Some(&labels)).unwrap();
+    let first = directions.get(0).unwrap().flatten_all().unwrap();
+    let first: Vec<f32> = first.to_vec1().unwrap();
+    let (_, written) = html.split_once("&quot;values&quot;:[").unwrap();
+    let written: Vec<f32> = written
+        .split([',', ']'])
+        .take(100)
+        .map(|value| value.parse().unwrap())
+        .collect();
+    assert!(
+        written
+            .iter()
+            .zip(&first)
+            .all(|(a, b)| (a - b).abs() < 1e-5)
+    );
+
+    let output = page(
+        &plain,
+        &["--out", "plain.html", "--sliders", "slant,weight"],
+    );
+    assert!(output.status.success(), "{}", text(&output));
+    let html = std::fs::read_to_string(folder.path().join("plain.html")).unwrap();
+    assert!(html.contains("slant") && html.contains("&quot;classes&quot;:[]"));
+
+    for (run, arguments, expected) in [
+        (
+            &wide,
+            &["--out", "x.html"][..],
+            "Train a narrower generator",
+        ),
+        (&plain, &["--out", "x.png"], ".html"),
+        (
+            &plain,
+            &["--out", "x.html", "--classes", "a,b"],
+            "2 names, and the run has 0 classes",
+        ),
+        (
+            &conditional,
+            &["--out", "x.html", "--sliders", "a,b,c,d,e,f,g,h,i"],
+            "8 sliders",
+        ),
+    ] {
+        let output = page(run, arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains(expected), "{}", text(&output));
+    }
+    assert!(!folder.path().join("x.html").exists());
+}
+
+#[test]
+fn runs_are_listed_with_the_best_that_they_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    let lines = |seed: u64, lines: &[(u64, Option<f64>)]| {
+        let run = runs.join(format!("lean-{seed}"));
+        std::fs::create_dir_all(&run).unwrap();
+        let mut recipe = Recipe::lean();
+        (recipe.seed, recipe.total_images) = (seed, 1_000);
+        recipe.save(run.join("recipe.json")).unwrap();
+        let stats = lines.iter().map(|(images, frechet)| {
+            let frechet = frechet.map_or("null".into(), |frechet| frechet.to_string());
+            format!(
+                r#"{{"step":1,"images":{images},"seconds":{images},"d_loss":1,"d_penalty":0,"g_loss":1,"d_real":1,"d_fake":0,"d_accuracy":1,"d_gradient_norm":1,"g_gradient_norm":1,"images_per_second":1,"learning_rate":1,"frechet":{frechet},"frechet_floor":2.5}}"#
+            ) + "\n"
+        });
+        let stats: String = stats.collect();
+        if !stats.is_empty() {
+            std::fs::write(run.join("stats.jsonl"), stats).unwrap();
+        }
+    };
+    lines(1, &[(400, Some(12.)), (800, Some(8.)), (1_000, Some(9.))]);
+    lines(2, &[(500, None), (1_000, Some(10.))]);
+    lines(3, &[(400, Some(1.))]);
+    lines(4, &[]);
+    std::fs::create_dir(runs.join("judge")).unwrap();
+    let output = program("runs").current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let said = text(&output);
+    let rows: Vec<Vec<&str>> = said
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let rows: Vec<String> = rows.iter().map(|row| row.join(" ")).collect();
+    assert_eq!(
+        rows,
+        [
+            "run images time distance at images",
+            "lean-1 1000 16:40 8.0 800",
+            "lean-2 1000 16:40 10.0 1000",
+            "lean-3 400 of 1000 6:40 1.0 400",
+            "lean-4 0 of 1000 0:00 - -",
+            "real digits have a distance of 2.5",
+            "lean, 2 seeds: 9.0 on average, from 8.0 to 10.0",
+        ]
+    );
+    let output = program("runs").arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("recipe.json"), "{}", text(&output));
+    let output = program("runs").current_dir(&runs).output().unwrap();
+    assert!(
+        text(&output).contains("there is no run in runs/"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
 fn finished_runs_are_compared() {
     let folder = tempfile::tempdir().unwrap();
     let runs = ["dense", "dense-conditional"].map(|recipe| judged_run(recipe, folder.path()));
@@ -505,13 +655,15 @@ fn help_lists_the_subcommands_and_what_exit_codes_mean() {
         "evaluate",
         "sample",
         "export",
+        "page",
+        "runs",
         "fetch",
         "completions",
         "75",
     ] {
         assert!(all.contains(part), "{part}: {all}");
     }
-    for subcommand in ["train", "evaluate", "sample", "export"] {
+    for subcommand in ["train", "evaluate", "sample", "export", "page", "runs"] {
         let (code, text) = help(&[subcommand, "--help"]);
         assert_eq!(code, Some(0));
         assert!(text.contains(&format!("digit-gan {subcommand} ")), "{text}");

@@ -5,7 +5,9 @@ mod data;
 mod evaluate;
 mod export;
 mod fetch;
+mod page;
 mod run;
+mod runs;
 mod sample;
 mod stop;
 mod train;
@@ -36,9 +38,11 @@ SIGTERM or Ctrl-C: its checkpoint is written, and the same command resumes it.";
 #[derive(Subcommand)]
 enum Command {
     Train(train::Train),
+    Runs(runs::Runs),
     Evaluate(evaluate::Evaluate),
     Sample(sample::Sample),
     Export(export::Export),
+    Page(page::Page),
     Fetch(fetch::Fetch),
     Completions(completions::Completions),
 }
@@ -46,9 +50,11 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Train(command) => command.run(),
+        Command::Runs(command) => success(command.run()),
         Command::Evaluate(command) => success(command.run()),
         Command::Sample(command) => success(command.run()),
         Command::Export(command) => success(command.run()),
+        Command::Page(command) => success(command.run()),
         Command::Fetch(command) => success(command.run()),
         Command::Completions(command) => success(command.run()),
     };

@@ -8,7 +8,7 @@ use digit_gan::prelude::*;
 use digit_gan::{Error, Result};
 
 /// Where runs are looked for if none is named.
-const RUNS: &str = "runs";
+pub const RUNS: &str = "runs";
 
 #[derive(Args)]
 pub struct Run {
