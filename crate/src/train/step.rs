@@ -98,7 +98,11 @@ impl Trainer {
         let d_loss = self.finite("the discriminator's loss", &loss)?;
         let mut d_penalty = 0.;
         let every = self.recipe.penalty_every;
-        if let Some(penalty) = self.recipe.penalty.filter(|_| self.state.step % every == 0) {
+        if let Some(penalty) = self
+            .recipe
+            .penalty
+            .filter(|_| self.state.step.is_multiple_of(every))
+        {
             let classes = self.recipe.classes.map(|_| &labels);
             let penalty = penalty.compute(discriminator, &seen_real, &seen_fake, classes, rng)?;
             let penalty = (penalty * every as f64)?;
