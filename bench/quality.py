@@ -93,6 +93,7 @@ PASSES = {
         720_000,
         {"the recipe": [], "rates 1.5e-3 and 7.5e-4, falling to a fiftieth": [*rates(1.5e-3, 7.5e-4), FALLING]},
     ),
+    "conditional, longer": ("lean-conditional", 720_000, {"the recipe": []}),
     "conditional": (
         "lean-conditional",
         160_000,

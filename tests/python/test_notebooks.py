@@ -16,6 +16,8 @@ SHORT = {"DIGIT_GAN_EPOCHS": "1", "DIGIT_GAN_DIGITS": "9000"}  # as `make notebo
 BUILT_IN = "built-in, drawn by digit-gan"
 
 ON_DIGITS = [path for path in NOTEBOOKS if "Digits::load" in path.read_text()]
+ON_A_FOLDER = [path for path in NOTEBOOKS if "Digits::from_folder" in path.read_text() and path not in ON_DIGITS]
+UCI = ROOT / "data" / "uci-digits"
 
 
 def each(paths: list):
@@ -37,7 +39,7 @@ def code_cells(path) -> list:
     return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
 
 
-@each([path for path in NOTEBOOKS if path not in ON_DIGITS])
+@each([path for path in NOTEBOOKS if path not in ON_DIGITS + ON_A_FOLDER])
 def test_it_runs_without_digits(path, tmp_path):
     assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT)
 
@@ -58,6 +60,20 @@ def test_it_runs_on_mnist(path, tmp_path):
         pytest.skip("MNIST_DIR is not set")
     folder = Path(os.environ["MNIST_DIR"]).resolve()  # notebooks run in their own
     assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT | {"MNIST_DIR": str(folder)})
+
+
+@each(ON_A_FOLDER)
+def test_it_runs_on_a_folder(path, tmp_path):
+    if not UCI.is_dir():
+        pytest.skip("there is no data/uci-digits, which `make setup` fetches")
+    shown = execute(path, tmp_path, os.environ | SHORT | {"MY_DIGITS": str(UCI)})
+    assert BUILT_IN not in shown and "1797 images" in shown
+
+
+@each(ON_A_FOLDER)
+def test_it_runs_where_its_folder_is_missing(path, tmp_path):
+    shown = execute(path, tmp_path, os.environ | SHORT | {"MY_DIGITS": str(tmp_path / "nothing")})
+    assert BUILT_IN in shown and "is not there" in shown
 
 
 @each(NOTEBOOKS)
