@@ -3,10 +3,7 @@
 
 // Half-precision numbers, all high bytes before all low ones, deflated and written as text.
 async function weightsOf(text) {
-  const binary = atob(text);
-  const packed = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) packed[i] = binary.charCodeAt(i);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
   const planes = new Uint8Array(await new Response(stream).arrayBuffer());
   const numbers = Float32Array.from({ length: 1 << 16 }, (_, bits) => {
     const [sign, exponent, fraction] = [bits >> 15, (bits >> 10) & 31, (bits & 1023) / 1024];
@@ -16,6 +13,21 @@ async function weightsOf(text) {
   const weights = new Float32Array(n);
   for (let i = 0; i < n; i++) weights[i] = numbers[(planes[i] << 8) | planes[n + i]];
   return weights;
+}
+
+// Base85: five printable characters are four bytes, the most significant first. Characters that mean something in HTML, in JSON
+// or to MathJax are none of them.
+function bytesOf(text) {
+  const digits = new Uint8Array(128);
+  const meaning = [34, 36, 38, 39, 45, 60, 62, 92, 96];
+  for (let code = 33, digit = 0; code < 127; code++) if (!meaning.includes(code)) digits[code] = digit++;
+  const bytes = new Uint8Array(Math.floor((text.length * 4) / 5));
+  for (let from = 0, to = 0; from < text.length; from += 5) {
+    let value = 0;
+    for (let i = from; i < from + 5; i++) value = value * 85 + (i < text.length ? digits[text.charCodeAt(i)] : 84);
+    for (let shift = 24; shift >= 0 && to < bytes.length; shift -= 8) bytes[to++] = value >>> shift;
+  }
+  return bytes;
 }
 
 // The product of a (rows, inner) and b (inner, columns); the value at (r, i) of a lies at r * down + i * across. Takes four

@@ -88,7 +88,7 @@ struct Direction {
 impl DrawingPage {
     /// The page of a generator from noise (latent,) to one grey image (1, height, width) in [-1, 1].
     ///
-    /// The weights are written in half precision. If that is more than a page of 4 MB has room for, about 1.7 million of
+    /// The weights are written in half precision. If that is more than a page of 4 MB has room for, about 1.8 million of
     /// them, they get fewer bits, as long as no pixel of 500 digits changes by more than 1/255. The page says what they
     /// got.
     ///
@@ -321,7 +321,7 @@ impl Packed {
         };
         Err(Error::Value(format!(
             "a page that draws: the {} has {} weights. With {bits} bits behind the binary point of each, {reason}. Train a \
-             narrower generator: a page has room for about 1.7 million weights of half precision",
+             narrower generator: a page has room for about 1.8 million weights of half precision",
             network.name(),
             packed.count
         )))
