@@ -16,6 +16,8 @@ SHORT = {"DIGIT_GAN_EPOCHS": "1"}
 BUILT_IN = "built-in, drawn by digit-gan"
 
 ON_DIGITS = [path for path in NOTEBOOKS if "Digits::load" in path.read_text()]
+ON_A_FOLDER = [path for path in NOTEBOOKS if "Digits::from_folder" in path.read_text() and path not in ON_DIGITS]
+UCI = ROOT / "data" / "uci-digits"
 
 
 def each(paths: list):
@@ -56,7 +58,7 @@ def plain(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
 
 
-@each([path for path in NOTEBOOKS if path not in ON_DIGITS])
+@each([path for path in NOTEBOOKS if path not in ON_DIGITS + ON_A_FOLDER])
 def test_it_runs_without_digits(path, tmp_path):
     assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT)
 
@@ -74,6 +76,20 @@ def test_it_runs_on_built_in_digits(path, tmp_path):
 @each(ON_DIGITS)
 def test_it_runs_on_mnist(path, mnist, tmp_path):
     assert BUILT_IN not in execute(path, tmp_path, os.environ | SHORT | {"MNIST_DIR": str(mnist)})
+
+
+@each(ON_A_FOLDER)
+def test_it_runs_on_a_folder(path, tmp_path):
+    if not UCI.is_dir():
+        pytest.skip("there is no data/uci-digits, which `make setup` fetches")
+    shown = execute(path, tmp_path, os.environ | SHORT | {"MY_DIGITS": str(UCI)})
+    assert BUILT_IN not in shown and "1797 images" in shown
+
+
+@each(ON_A_FOLDER)
+def test_it_runs_where_its_folder_is_missing(path, tmp_path):
+    shown = execute(path, tmp_path, os.environ | SHORT | {"MY_DIGITS": str(tmp_path / "nothing")})
+    assert BUILT_IN in shown and "is not there" in shown
 
 
 @each(NOTEBOOKS)
