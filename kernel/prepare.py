@@ -46,7 +46,7 @@ def main() -> None:
     create_venv()
     with Steps() as steps:
         first = [*install_python_tools(steps, tests), *install_evcxr(steps, rustc), *compile_dependencies(steps)]
-        others = install_browser(steps) if tests else [*fetch_mnist(steps), *fetch_uci(steps)]
+        others = [*fetch_uci(steps), *(install_browser(steps) if tests else fetch_mnist(steps))]
         steps.finish(*first)
         steps.finish(*others, *try_kernel(steps))
 

@@ -65,7 +65,7 @@ def test_it_runs_on_mnist(path, tmp_path):
 @each(ON_A_FOLDER)
 def test_it_runs_on_a_folder(path, tmp_path):
     if not UCI.is_dir():
-        pytest.skip("there is no data/uci-digits, which `make setup` fetches")
+        pytest.skip("data/uci-digits is missing: the set-up could not fetch it")
     shown = execute(path, tmp_path, os.environ | SHORT | {"MY_DIGITS": str(UCI)})
     assert BUILT_IN not in shown and "1797 images" in shown
 
