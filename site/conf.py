@@ -14,7 +14,7 @@ from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-BESIDE = ["notebooks/from_keras_and_pytorch", "notebooks/glossary", "notebooks/teaching"]
+BESIDE = [f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.md"))]
 ABOUT = ["CONTRIBUTING", "CHANGELOG", "bench/README", "bench/RESULTS", "bench/QUALITY"]
 
 project = html_title = "digit-gan"

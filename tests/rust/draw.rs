@@ -108,7 +108,7 @@ fn weights_get_fewer_bits_where_more_have_no_room() {
     assert!(page.html().len() < 4_000_000);
 
     let page = DrawingPage::new(&wide(2_150)).unwrap();
-    assert!(page.about().contains("8 bits"), "{page:?}");
+    assert!(page.about().contains("9 bits"), "{page:?}");
     assert!(page.html().len() < 4_000_000);
 
     let refused = message(DrawingPage::new(&wide(4_000)));
