@@ -31,7 +31,8 @@ pub struct Train {
     /// The seed of all randomness
     #[arg(long)]
     seed: Option<u64>,
-    /// The length of the run: real images shown to the discriminator. More than before prolong a run, also a finished one
+    /// The length of the run: real images shown to the discriminator. A larger one than before prolongs the run, finished
+    /// or not
     #[arg(long)]
     images: Option<u64>,
     /// Any other value of the recipe: loss=hinge, g_adam.learning_rate=1e-4, 'penalty={"r1":{"gamma":1}}'
