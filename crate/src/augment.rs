@@ -16,6 +16,10 @@ const BACKGROUND: f32 = -1.;
 /// <https://arxiv.org/abs/2006.10738>). Generated images are moved in the same way, and the generator's gradient passes
 /// through, so it learns to draw images that are not.
 ///
+/// Measured with 100 digits of each class of MNIST, `lean-conditional`, 100,000 images, seeds 1 to 3, without and with a shift
+/// of 2 and a rotation of 10: a Fréchet distance from the test digits of 31.0 and 27.6 (real digits: 2.5), recall 0.09 and
+/// 0.26 (0.87), coverage 0.62 and 0.65 (0.94), precision 0.90 and 0.84 (0.85).
+///
 /// ```
 /// # use digit_gan::prelude::*;
 /// let rng = Rng::seed(1);
