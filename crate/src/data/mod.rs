@@ -113,7 +113,7 @@ impl Digits {
     ///
     /// # Errors
     /// When `MNIST_DIR` is set but holds no MNIST, when only one of a split's two files is there, and when a
-    /// file is damaged: digits other than those asked for would be worse. When `DIGIT_GAN_DIGITS` is no number, or 0.
+    /// file is damaged: digits other than those asked for would be worse. When `DIGIT_GAN_DIGITS` is not a number, or is 0.
     pub fn load(split: Split) -> Result<Self> {
         let builtin = || match split {
             Split::Train => Digits::builtin(60_000, &Rng::seed(0)),

@@ -13,8 +13,8 @@ impl Network {
         let mut layers: Vec<(Layer, Vec<Tensor>)> = Vec::new();
         for (i, layer) in self.config.layers.iter().enumerate() {
             let vars = self.of_layer(i, &self.parameters.as_detached_tensor())?;
-            match scaled(layers.last(), layer, &vars)? {
-                Some(both) => *layers.last_mut().expect("it was scaled") = both,
+            match joined(layers.last(), layer, &vars)? {
+                Some(both) => *layers.last_mut().expect("it was joined") = both,
                 None => layers.push((layer.clone(), vars)),
             }
         }
@@ -47,7 +47,7 @@ impl Network {
 }
 
 /// The layer before a batch normalisation, if it takes the latter in.
-fn scaled(
+fn joined(
     before: Option<&(Layer, Vec<Tensor>)>,
     layer: &Layer,
     vars: &[Tensor],
@@ -57,6 +57,22 @@ fn scaled(
     else {
         return Ok(None);
     };
+    let Some((layer, axis)) = before.kind().with_bias() else {
+        return Ok(None);
+    };
     let [scale, shift] = norm.scale_and_shift([gamma, beta, mean, variance])?;
-    Ok(before.kind().scaled(own, &scale, &shift)?)
+    Ok(Some((layer, scaled(own, axis, &scale, &shift)?)))
+}
+
+/// Weights and a bias whose outputs are `scale` times as large in each channel and `shift` more than those of `vars`. `axis`
+/// is the one of the weights that counts output channels.
+fn scaled(vars: &[Tensor], axis: usize, scale: &Tensor, shift: &Tensor) -> Result<Vec<Tensor>> {
+    let mut shape = vec![1; vars[0].rank()];
+    shape[axis] = scale.elem_count();
+    let weight = vars[0].broadcast_mul(&scale.reshape(shape)?)?;
+    let bias = match vars.get(1) {
+        Some(bias) => ((bias * scale)? + shift)?,
+        None => shift.clone(),
+    };
+    Ok(vec![weight, bias])
 }

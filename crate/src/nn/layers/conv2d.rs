@@ -116,20 +116,12 @@ impl Kind for Conv2d {
         }
     }
 
-    fn scaled(
-        &self,
-        vars: &[Tensor],
-        scale: &Tensor,
-        shift: &Tensor,
-    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+    fn with_bias(&self) -> Option<(Layer, usize)> {
         let layer = Conv2d {
             bias: true,
             ..*self
         };
-        Ok(Some((
-            layer.into(),
-            weighted::scaled(vars, 0, scale, shift)?,
-        )))
+        Some((layer.into(), 0))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

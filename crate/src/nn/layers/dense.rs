@@ -76,20 +76,12 @@ impl Kind for Dense {
         Formula::Dense
     }
 
-    fn scaled(
-        &self,
-        vars: &[Tensor],
-        scale: &Tensor,
-        shift: &Tensor,
-    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
+    fn with_bias(&self) -> Option<(Layer, usize)> {
         let layer = Dense {
             bias: true,
             ..*self
         };
-        Ok(Some((
-            layer.into(),
-            weighted::scaled(vars, 1, scale, shift)?,
-        )))
+        Some((layer.into(), 1))
     }
 
     fn compile(&self, plan: &mut Builder, offsets: &[usize], output: &[usize]) {

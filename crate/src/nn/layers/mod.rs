@@ -105,15 +105,9 @@ pub(super) trait Kind {
     /// are those of [`Kind::variables`], in that order.
     fn formula(&self) -> Formula;
 
-    /// The layer and its variables, changed so that each output channel is `scale` times as large and `shift` more; none if
-    /// it has no weights that could take this in.
-    fn scaled(
-        &self,
-        _vars: &[Tensor],
-        _scale: &Tensor,
-        _shift: &Tensor,
-    ) -> candle_core::Result<Option<(Layer, Vec<Tensor>)>> {
-        Ok(None)
+    /// The same with a bias, and the axis of its weights that counts output channels; none if it has no weights.
+    fn with_bias(&self) -> Option<(Layer, usize)> {
+        None
     }
 
     /// How the gradient passes the layer, if the output is a piecewise linear function of each sample alone; otherwise

@@ -28,24 +28,6 @@ pub(super) fn per_channel(x: &Tensor) -> Result<Vec<usize>> {
     Ok(shape)
 }
 
-/// Weights and a bias whose outputs are `scale` times as large in each channel and `shift` more than those of `vars`. `axis`
-/// is the one of the weights that counts output channels.
-pub(super) fn scaled(
-    vars: &[Tensor],
-    axis: usize,
-    scale: &Tensor,
-    shift: &Tensor,
-) -> Result<Vec<Tensor>> {
-    let mut shape = vec![1; vars[0].rank()];
-    shape[axis] = scale.elem_count();
-    let weight = vars[0].broadcast_mul(&scale.reshape(shape)?)?;
-    let bias = match vars.get(1) {
-        Some(bias) => ((bias * scale)? + shift)?,
-        None => shift.clone(),
-    };
-    Ok(vec![weight, bias])
-}
-
 pub(super) fn without(bias: bool) -> &'static str {
     if bias { "" } else { ", no bias" }
 }
