@@ -11,7 +11,6 @@ trained already is not trained again.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,17 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import race
-from runs import JUDGE, PROGRAM, ROOT, Variant, folder, judgements, train
-
-SEEDS = (1, 2, 3)
-
-
-def rates(generator: float, discriminator: float) -> list[str]:
-    return [f"g_adam.learning_rate={generator}", f"d_adam.learning_rate={discriminator}"]
-
-
-NORM, SLOPE = {"batch_norm": {"momentum": 0.9, "epsilon": 1e-5}}, {"leaky_relu": {"slope": 0.2}}
-CONV = {"kernel": 4, "stride": 2, "padding": 1}
+from runs import CONV, JUDGE, NORM, PROGRAM, ROOT, SEEDS, SLOPE
+from runs import Variant, command, folder, judgements, layers, rates, statistics_of, train
 
 
 def generator(units: int, small: int, large: int) -> str:
@@ -49,18 +39,12 @@ def discriminator(first: int, second: int, units: int, norm: bool = True, output
     return layers("discriminator", [conv[0], SLOPE, conv[1], *between, "flatten", hidden, *between, last])
 
 
-def layers(network: str, layers: list) -> str:
-    return f"{network}.layers={json.dumps(layers)}"
-
-
 def r1(every: int) -> list[str]:
     return ['penalty={"r1":{"gamma":0.1}}', f"penalty_every={every}"]
 
 
 CLASSIC = "loss=non_saturating"
 FALLING = 'schedule={"linear":{"to":0.02}}'
-BEFORE = [generator(1024, 128, 64), discriminator(32, 64, 512)]
-WIDE = discriminator(32, 64, 256)
 # For each pass: the recipe, how many images, and what is changed, under the name that the table gives it.
 PASSES = {
     "dense": (
@@ -79,9 +63,9 @@ PASSES = {
         240_000,
         {
             "the recipe: G 512, 64, 32; D 16, 32, 256; rates 1e-3 and 5e-4": [],
-            "G 1024, 128, 64; D 32, 64, 512": BEFORE,
+            "G 1024, 128, 64; D 32, 64, 512": [generator(1024, 128, 64), discriminator(32, 64, 512)],
             "D 32, 64, 512": [discriminator(32, 64, 512)],
-            "D 32, 64, 256": [WIDE],
+            "D 32, 64, 256": [discriminator(32, 64, 256)],
             "D 16, 32, 128": [discriminator(16, 32, 128)],
             "both rates 1e-3": rates(1e-3, 1e-3),
             "rates 1.5e-3 and 7.5e-4": rates(1.5e-3, 7.5e-4),
@@ -117,13 +101,12 @@ def step_time(kind: str, variant: str) -> float:
     """Milliseconds of a step on all cores: the best of a few seconds of training, kept beside the first seed's run."""
     kept = folder("trials", f"{kind} {variant}", 1) / "step_ms"
     if not kept.exists():
-        recipe, _, variants = PASSES[kind]
-        with tempfile.TemporaryDirectory() as run:
-            command = [PROGRAM, "train", "--recipe", recipe, "--images", "19200", "--out", f"{run}/run"]
-            for setting in [*variants[variant], "log_every=50", "checkpoint_every=1000000", "grid_every=1000000"]:
-                command += ["--set", setting]
-            subprocess.run(command, capture_output=True, check=True)
-            lines = [json.loads(line) for line in (Path(run) / "run" / "stats.jsonl").read_text().splitlines()]
+        recipe, images, variants = PASSES[kind]
+        with tempfile.TemporaryDirectory() as parent:
+            run = Path(parent) / "run"
+            short = command(Variant(recipe, images, variants[variant]), 19_200, run, log_every=50)
+            subprocess.run(short, capture_output=True, check=True)
+            lines = statistics_of(run)
         steps = [(after["seconds"] - before["seconds"]) / 50 for before, after in zip(lines[:-1], lines[1:])]
         kept.write_text(f"{1000 * min(steps[:-1])}")
     return float(kept.read_text())
@@ -132,8 +115,8 @@ def step_time(kind: str, variant: str) -> float:
 def on_test_digits(kind: str, variant: str) -> str:
     """What `digit-gan evaluate` reports of the runs of a variant."""
     runs = [folder("trials", f"{kind} {variant}", seed) for seed in SEEDS]
-    command = [PROGRAM, "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    evaluate = [PROGRAM, "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
+    done = subprocess.run(evaluate, capture_output=True, text=True, check=True)
     _digits, report = done.stdout.strip().split("\n\n")
     return f"\nOn the test digits, {variant}:\n\n```text\n{report}\n```"
 

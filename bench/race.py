@@ -4,40 +4,34 @@ Each is trained alone, on all cores, by this crate: what counts is the networks 
 step of the tutorials' own frameworks takes longer, see RESULTS.md). Seconds are those of training; judging is not counted.
 """
 
-import json
 import os
 import statistics
 import subprocess
 
-from runs import ROOT, Variant, folder, judgements, train
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant, folder, judgements, layers, rates, train
 
-SEEDS = (1, 2, 3)
 LEVELS = (20, 10, 5, 4)
 ASKED = 0.98
 PICTURE = ROOT / "bench" / "quality.png"
 
 
-def adam(rate: float, beta1: float) -> list[str]:
-    return [f"{which}_adam.{key}" for which in "gd" for key in (f"learning_rate={rate}", f"beta1={beta1}")]
-
-
 def tutorial(batch: int, rate: float, beta1: float) -> list[str]:
     """The original's loss, no moving average."""
-    return [f"batch_size={batch}", "loss=non_saturating", "ema_half_life=null", *adam(rate, beta1)]
+    betas = [f"{which}_adam.beta1={beta1}" for which in "gd"]
+    return [f"batch_size={batch}", "loss=non_saturating", "ema_half_life=null", *rates(rate, rate), *betas]
 
 
 def pytorch_example() -> list[str]:
     """PyTorch's DCGAN example (examples/dcgan/main.py, ngf = ndf = 64) without its outer stages: 7x7 to 28x28."""
-    norm, slope = {"batch_norm": {"momentum": 0.9, "epsilon": 1e-5}}, {"leaky_relu": {"slope": 0.2}}
-    conv = {"kernel": 4, "stride": 2, "padding": 1, "bias": False}
+    conv = CONV | {"bias": False}
     up = [{"conv_transpose2d": {"channels": channels, "output_padding": 0} | conv} for channels in (64, 1)]
     down = [{"conv2d": {"channels": channels} | conv} for channels in (64, 128)]
-    start = [{"dense": {"units": 128 * 49, "bias": False}}, norm, "relu", {"reshape": {"shape": [128, 7, 7]}}]
-    networks = {
-        "generator": [*start, up[0], norm, "relu", up[1], "tanh"],
-        "discriminator": [down[0], slope, down[1], norm, slope, "flatten", {"dense": {"units": 1, "bias": False}}],
-    }
-    return [f"{name}.layers={json.dumps(layers)}" for name, layers in networks.items()]
+    start = [{"dense": {"units": 128 * 49, "bias": False}}, NORM, "relu", {"reshape": {"shape": [128, 7, 7]}}]
+    end = ["flatten", {"dense": {"units": 1, "bias": False}}]
+    return [
+        layers("generator", [*start, up[0], NORM, "relu", up[1], "tanh"]),
+        layers("discriminator", [down[0], SLOPE, down[1], NORM, SLOPE, *end]),
+    ]
 
 
 # Images for about ten minutes on the two cores that README names.

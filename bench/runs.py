@@ -10,6 +10,19 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "out" / "quality"
 JUDGE = ROOT / "out" / "judge"
 PROGRAM = ROOT / "target" / "release" / "digit-gan"
+SEEDS = (1, 2, 3)
+
+# What networks are made of, as a recipe has it.
+NORM, SLOPE = {"batch_norm": {"momentum": 0.9, "epsilon": 1e-5}}, {"leaky_relu": {"slope": 0.2}}
+CONV = {"kernel": 4, "stride": 2, "padding": 1}
+
+
+def layers(network: str, layers: list) -> str:
+    return f"{network}.layers={json.dumps(layers)}"
+
+
+def rates(generator: float, discriminator: float) -> list[str]:
+    return [f"g_adam.learning_rate={generator}", f"d_adam.learning_rate={discriminator}"]
 
 
 @dataclass
@@ -24,15 +37,19 @@ def folder(group: str, title: str, seed: int) -> Path:
     return RUNS / group / ("-".join(filter(None, words.split("-"))) + f"-{seed}")
 
 
+def command(variant: Variant, images: int, out: Path, log_every: int) -> list:
+    """A training that writes statistics alone."""
+    settings = [f"log_every={log_every}", "checkpoint_every=1000000", "grid_every=1000000", "keep_checkpoints=1"]
+    program = [PROGRAM, "train", "--recipe", variant.recipe, "--images", str(images), "--out", out]
+    return program + [word for setting in [*variant.changes, *settings] for word in ("--set", setting)]
+
+
 def train(group: str, title: str, variant: Variant, seed: int, judge_every: int, threads: int) -> None:
     """Trains it, or what is missing of it; the result does not depend on the threads, bit for bit."""
     out = folder(group, title, seed)
-    command = [PROGRAM, "train", "--recipe", variant.recipe, "--seed", str(seed), "--images", str(variant.images), "--out", out]
-    command += ["--judge", JUDGE, "--judge-every", str(judge_every)]
-    for setting in [*variant.changes, "log_every=25", "checkpoint_every=1000000", "grid_every=1000000", "keep_checkpoints=1"]:
-        command += ["--set", setting]
+    judged = ["--seed", str(seed), "--judge", JUDGE, "--judge-every", str(judge_every)]
     environment = os.environ | dict.fromkeys(("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"), str(threads))
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command(variant, variant.images, out, 25) + judged, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{out.name}: {done.stderr.strip()}")
     print(f"{out.name}: {judgements(group, title, seed)[-1]['frechet']:.2f}", flush=True)
@@ -40,6 +57,10 @@ def train(group: str, title: str, variant: Variant, seed: int, judge_every: int,
 
 def judgements(group: str, title: str, seed: int) -> list[dict]:
     """The judged lines of a run's statistics; none where there is no run."""
-    stats = folder(group, title, seed) / "stats.jsonl"
-    lines = map(json.loads, stats.read_text().splitlines() if stats.exists() else ())
-    return [line for line in lines if line.get("frechet") is not None]
+    return [line for line in statistics_of(folder(group, title, seed)) if line.get("frechet") is not None]
+
+
+def statistics_of(run: Path) -> list[dict]:
+    """The lines of a run's statistics; none where there is no run."""
+    stats = run / "stats.jsonl"
+    return [json.loads(line) for line in (stats.read_text().splitlines() if stats.exists() else ())]
