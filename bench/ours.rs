@@ -11,7 +11,7 @@ mod workloads;
 use std::time::Instant;
 
 use digit_gan::loss::bce;
-use digit_gan::nn::Network;
+use digit_gan::nn::{Network, Precision};
 use digit_gan::prelude::*;
 use peer::{Peer, Result, serve};
 use workloads::{LATENT, Workload, workload};
@@ -21,9 +21,13 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["gemm"] => gemm(),
-        ["ours", name, batch] => {
+        ["ours", name, batch, ref precision @ ..] => {
             let (batch, workload) = (batch.parse()?, workload(name, 0.3));
-            let peer = Ours::new(&workload, batch)?;
+            let precision = match precision {
+                ["bf16"] => Precision::Bf16,
+                _ => Precision::F32,
+            };
+            let peer = Ours::new(&workload, batch, precision)?;
             let networks = [&peer.generator, &peer.discriminator];
             let parameters = networks.map(|network| network.summary().trainable());
             let name = concat!("digit-gan ", env!("CARGO_PKG_VERSION"));
@@ -47,10 +51,13 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(workload: &Workload, batch: usize) -> Result<Self> {
+    fn new(workload: &Workload, batch: usize, precision: Precision) -> Result<Self> {
         let rng = Rng::seed(42);
-        let generator = workload.generator.build(&rng)?;
-        let discriminator = workload.discriminator.build(&rng)?;
+        let generator = workload.generator.build(&rng)?.with_precision(precision);
+        let discriminator = workload
+            .discriminator
+            .build(&rng)?
+            .with_precision(precision);
         let adam = |network: &Network| {
             Adam::new(network.parameters(), workload.learning_rate, workload.beta1)
         };

@@ -2,8 +2,8 @@
 //! of input, weights and bias.
 
 use digit_gan::Result;
-use digit_gan::candle::{Device, Tensor, Var};
-use digit_gan::nn::{Conv2d, ConvTranspose2d, Layer, Padding, Sequential};
+use digit_gan::candle::{DType, Device, Tensor, Var};
+use digit_gan::nn::{Conv2d, ConvTranspose2d, Layer, Padding, Precision, Sequential};
 use digit_gan::rng::Rng;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -147,7 +147,16 @@ fn close(ours: &[f64], exact: &[f64]) -> bool {
             .all(|(a, b)| (a - b).abs() < 1e-5 * scale)
 }
 
+/// The nearest values that bfloat16 has, so that products of them are as exact in it as in f32.
+fn short(tensor: Tensor) -> Result<Tensor> {
+    Ok(tensor.to_dtype(DType::BF16)?.to_dtype(DType::F32)?)
+}
+
 fn check(case: &Case) -> Result<bool> {
+    Ok(check_in(case, Precision::F32)? && check_in(case, Precision::Bf16)?)
+}
+
+fn check_in(case: &Case, precision: Precision) -> Result<bool> {
     let rng = Rng::seed(1);
     let ([ci, co], [h, w]) = (case.channels, case.size);
     let Ok(network) = Sequential::new("conv", [ci, h, w])
@@ -156,14 +165,17 @@ fn check(case: &Case) -> Result<bool> {
     else {
         return Ok(false); // no output: refused, as it should be
     };
+    let network = network.with_precision(precision);
+    let weight = &network.named_parameters()?[0];
+    network.set(&weight.0, &short(weight.1.copy()?)?)?;
     if case.bias {
         network.set(&format!("{}.bias", prefix(case)), &rng.normal(co)?)?;
     }
     // Not contiguous on purpose: (w, h) read as (h, w).
-    let x = Var::from_tensor(&rng.normal((case.batch, ci, w, h))?)?;
+    let x = Var::from_tensor(&short(rng.normal((case.batch, ci, w, h))?)?)?;
     let seen = x.transpose(2, 3)?;
     let y = network.forward_t(&seen, true)?;
-    let dy = rng.normal(y.shape())?;
+    let dy = short(rng.normal(y.shape())?)?;
     let grads = (&y * &dy)?.sum_all()?.backward()?;
 
     let out = [y.dim(2)?, y.dim(3)?];
@@ -184,12 +196,18 @@ fn check(case: &Case) -> Result<bool> {
         dw[weight] += given[o] * input[i];
     });
     let gradients = network.named_gradients(&grads)?;
-    assert!(close(&values(&y), &forward), "forward {case:?}");
+    assert!(
+        close(&values(&y), &forward),
+        "forward {precision:?} {case:?}"
+    );
     let seen_dx = grads.get(&x).expect("a gradient").transpose(2, 3)?;
-    assert!(close(&values(&seen_dx), &dx), "input gradient {case:?}");
+    assert!(
+        close(&values(&seen_dx), &dx),
+        "input gradient {precision:?} {case:?}"
+    );
     assert!(
         close(&values(&gradients[0].1), &dw),
-        "weight gradient {case:?}"
+        "weight gradient {precision:?} {case:?}"
     );
     if case.bias {
         let sums: Vec<f64> = (0..co)
@@ -204,7 +222,7 @@ fn check(case: &Case) -> Result<bool> {
             .collect();
         assert!(
             close(&values(&gradients[1].1), &sums),
-            "bias gradient {case:?}"
+            "bias gradient {precision:?} {case:?}"
         );
     }
     Ok(true)

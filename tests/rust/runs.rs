@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::helpers::process;
 use crate::helpers::small::{digits, small};
+use digit_gan::nn::Precision;
 use digit_gan::prelude::*;
 use digit_gan::recipe::{AdamSettings, InstanceNoise};
 use digit_gan::record::{Stats, read_stats};
@@ -51,6 +52,7 @@ fn recipes() -> Vec<Recipe> {
             loss: GanLoss::LeastSquares,
             real_target: 0.9,
             schedule: Schedule::Linear { to: 0. },
+            precision: Precision::Bf16,
             ..Recipe::compact()
         },
     ];

@@ -33,6 +33,8 @@ pub use layers::*;
 pub use network::Network;
 pub use summary::{Row, Summary};
 
+pub use crate::ops::Precision;
+
 pub(crate) use condition::class_seed;
 pub(crate) use file::{Contents, save_tensors};
 pub(crate) use formula::Formula;

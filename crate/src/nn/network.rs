@@ -7,7 +7,7 @@ use candle_core::{Device, ModuleT, Tensor, Var};
 use super::Sequential;
 use super::layers::{Pass, Spec};
 use super::variable::{Layout, Variable};
-use crate::ops::{self, Builder, Call, Plan, Statistics};
+use crate::ops::{self, Builder, Call, Plan, Precision, Statistics};
 use crate::rng::Rng;
 use crate::{Error, Result};
 
@@ -27,6 +27,7 @@ pub struct Network {
     pub(super) state: Var,
     pub(super) plan: Option<Arc<Plan>>,
     pub(super) rng: Rng,
+    precision: Precision,
     frozen: bool,
 }
 
@@ -78,6 +79,7 @@ impl Network {
             parameters,
             state: row(state)?,
             rng: rng.clone(),
+            precision: Precision::F32,
             frozen: false,
         })
     }
@@ -124,6 +126,23 @@ impl Network {
     pub fn frozen(&self) -> Network {
         Network {
             frozen: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same network, on the same weights, with other products in training mode ([`Network::forward_t`] and
+    /// [`Network::input_gradient`]) on a CPU. [`Network::forward`] computes in f32 always, so that what a network gives does
+    /// not depend on how it was trained.
+    ///
+    /// ```
+    /// # use digit_gan::{nn::{Precision, Sequential}, rng::Rng};
+    /// # let rng = Rng::seed(1);
+    /// let generator = Sequential::new("generator", [100]).dense(784).build(&rng)?.with_precision(Precision::Bf16);
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    pub fn with_precision(&self, precision: Precision) -> Network {
+        Network {
+            precision,
             ..self.clone()
         }
     }
@@ -224,8 +243,13 @@ impl Network {
         let x = x.to_device(parameters.device())?;
         match &self.plan {
             Some(plan) => {
+                let precision = match statistics {
+                    Statistics::Running => Precision::F32,
+                    _ => self.precision,
+                };
                 let call = Call {
                     statistics,
+                    precision,
                     ..self.call(plan, parameters)
                 };
                 Ok(ops::run(call, &x, self.output())?)
@@ -246,6 +270,7 @@ impl Network {
             seen: self.layout.version.seen(),
             state: self.state.as_detached_tensor(),
             statistics: Statistics::Batch,
+            precision: self.precision,
             rng: self.rng.clone(),
         }
     }

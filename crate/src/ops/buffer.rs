@@ -3,17 +3,25 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Vectors that wait to be reused. A clone is a handle on the same ones.
+use super::bf16::Tile;
+
+/// Vectors that wait to be reused, of values and of tiles. A clone is a handle on the same ones.
 ///
 /// Together with those in use they have at most twice as many values as were lately in use at once, so that the pool
 /// shrinks when batches do.
 #[derive(Clone, Default)]
-pub(crate) struct Pool(Arc<Mutex<Shelf>>);
+pub(crate) struct Pool {
+    values: Lender<f32>,
+    tiles: Lender<Tile>,
+}
+
+#[derive(Clone, Default)]
+struct Lender<T>(Arc<Mutex<Shelf<T>>>);
 
 #[derive(Default)]
-struct Shelf {
+struct Shelf<T> {
     /// The longest waiting first.
-    waiting: Vec<Vec<f32>>,
+    waiting: Vec<Vec<T>>,
     /// Values in all of them.
     kept: usize,
     /// Values in use.
@@ -23,14 +31,25 @@ struct Shelf {
 }
 
 /// A vector that goes back to its pool when it is no longer needed.
-pub(crate) struct Buffer {
-    values: Vec<f32>,
-    home: Pool,
+pub(crate) struct Buffer<T = f32> {
+    values: Vec<T>,
+    home: Lender<T>,
 }
 
 impl Pool {
     /// A buffer of any content.
     pub(crate) fn get(&self, len: usize) -> Buffer {
+        self.values.get(len)
+    }
+
+    /// Tiles of any content.
+    pub(crate) fn tiles(&self, len: usize) -> Buffer<Tile> {
+        self.tiles.get(len)
+    }
+}
+
+impl<T: Clone + Default> Lender<T> {
+    fn get(&self, len: usize) -> Buffer<T> {
         let mut shelf = self.shelf();
         let found = shelf.waiting.iter().rposition(|values| values.len() == len);
         let found = found.map(|i| shelf.waiting.remove(i));
@@ -41,18 +60,20 @@ impl Pool {
         shelf.peak = shelf.peak.max(shelf.lent);
         drop(shelf); // a new vector costs time
         Buffer {
-            values: found.unwrap_or_else(|| vec![0.; len]),
-            home: self.clone(),
+            values: found.unwrap_or_else(|| vec![T::default(); len]),
+            home: Lender(self.0.clone()),
         }
     }
+}
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+impl<T> Lender<T> {
+    fn shelf(&self) -> MutexGuard<'_, Shelf<T>> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
-impl Shelf {
-    fn put_back(&mut self, values: Vec<f32>) {
+impl<T> Shelf<T> {
+    fn put_back(&mut self, values: Vec<T>) {
         self.lent -= values.len();
         self.kept += values.len();
         self.waiting.push(values);
@@ -72,23 +93,23 @@ impl Shelf {
     }
 }
 
-impl Drop for Buffer {
+impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
         self.home.shelf().put_back(values);
     }
 }
 
-impl Deref for Buffer {
-    type Target = [f32];
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
+    fn deref(&self) -> &[T] {
         &self.values
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 }
@@ -104,7 +125,7 @@ mod tests {
     }
 
     fn held(pool: &Pool) -> usize {
-        let shelf = pool.shelf();
+        let shelf = pool.values.shelf();
         assert_eq!(
             shelf.kept,
             shelf.waiting.iter().map(Vec::len).sum::<usize>()

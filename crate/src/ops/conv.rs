@@ -14,6 +14,7 @@ use super::buffer::Pool;
 use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product};
 use super::geometry::{Conv, Size};
+use super::precision::Precision;
 use super::winograd::Winograd;
 
 /// Up to this number of weights per small channel, a patch of the big image is copied together: the products over single
@@ -22,8 +23,15 @@ const THIN: usize = 64;
 /// Parts in which thin weights are summed: fixed, so that the result does not depend on the number of threads.
 const PARTS: usize = 4;
 
+/// What a pass gives all its products.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub precision: Precision,
+    pub pool: &'a Pool,
+}
+
 impl Conv {
-    fn is_thin(&self) -> bool {
+    pub(super) fn is_thin(&self) -> bool {
         self.patch() <= THIN && !self.is_dense()
     }
 
@@ -35,11 +43,13 @@ impl Conv {
         x: &[f32],
         y: &mut [f32],
         n: usize,
-        pool: &Pool,
+        context: Context,
     ) {
-        match up {
-            false => self.down(weights, x, y, n, pool),
-            true => self.up(weights, x, y, n, pool),
+        let Context { pool, precision } = context;
+        match (self.is_bf16(precision), up) {
+            (true, _) => self.pass_bf16(up, weights, x, y, n, pool),
+            (false, false) => self.down(weights, x, y, n, pool),
+            (false, true) => self.up(weights, x, y, n, pool),
         }
     }
 
@@ -147,9 +157,12 @@ impl Conv {
         gradient: &mut [f32],
         add: bool,
         n: usize,
-        pool: &Pool,
+        Context { pool, precision }: Context,
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
+        if self.is_bf16(precision) {
+            return self.weights_bf16((big, small), gradient, add, n, pool);
+        }
         if self.is_dense() {
             let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());
             return product(

@@ -5,6 +5,7 @@
 
 mod adam;
 mod average;
+mod bf16;
 mod buffer;
 mod builder;
 mod collect;
@@ -14,6 +15,7 @@ mod gemm;
 mod geometry;
 pub(crate) mod norm;
 mod plan;
+mod precision;
 mod run;
 mod step;
 mod storage;
@@ -29,6 +31,7 @@ pub(crate) use collect::collect;
 pub(crate) use gemm::{Matrix, product};
 pub(crate) use geometry::{Conv, Size};
 pub(crate) use plan::Plan;
+pub use precision::Precision;
 pub(crate) use run::{Call, run};
 pub(crate) use step::{At, Backward, Forward, Gradient, Kept, Statistics, Step};
 pub(crate) use tangent::input_gradient;

@@ -6,6 +6,7 @@
 
 use super::buffer::{Buffer, Pool};
 use super::elementwise::transpose;
+use super::precision::Precision;
 use super::step::{At, Backward, Forward, Gradient, Kept, Statistics, Step};
 use crate::rng::Rng;
 
@@ -25,6 +26,7 @@ pub(crate) struct Tape {
     /// Of each step.
     kept: Vec<Kept>,
     pub(super) statistics: Statistics,
+    precision: Precision,
 }
 
 impl Tape {
@@ -55,6 +57,7 @@ impl Plan {
         parameters: &[f32],
         state: &mut [f32],
         statistics: Statistics,
+        precision: Precision,
         rng: &Rng,
     ) -> Tape {
         let n = x.len() / self.sizes[0];
@@ -63,6 +66,7 @@ impl Plan {
             parameters,
             state,
             statistics,
+            precision,
             rng,
             pool: &self.pool,
         };
@@ -71,6 +75,7 @@ impl Plan {
             values: vec![self.turned(x, n)],
             kept: Vec::new(),
             statistics,
+            precision,
         };
         for (step, size) in self.steps.iter().zip(&self.sizes[1..]) {
             let mut y = self.pool.get(size * n);
@@ -115,6 +120,7 @@ impl Plan {
             n: tape.n,
             parameters,
             statistics: tape.statistics,
+            precision: tape.precision,
             pool: &self.pool,
             gradient,
             wants_dx: true,

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::collect::collected;
 use super::plan::{Plan, Tape};
+use super::precision::Precision;
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
 use super::version::Seen;
@@ -24,6 +25,7 @@ pub(crate) struct Call {
     pub seen: Seen,
     pub state: Tensor,
     pub statistics: Statistics,
+    pub precision: Precision,
     pub rng: Rng,
 }
 
@@ -55,13 +57,14 @@ pub(crate) fn run(call: Call, x: &Tensor, output: &[usize]) -> Result<Tensor> {
 fn evaluate(call: &Call, x: &Tensor) -> Result<Vec<f32>> {
     let values = x.elem_count() / x.dim(0)?.max(1);
     let (plan, statistics, rng) = (&call.plan, call.statistics, &call.rng);
+    let precision = call.precision;
     read(x, |x| {
         read(&call.parameters, |parameters| {
             read(&call.state, |state| {
                 let chunks = x.par_chunks((CHUNK * values).max(1));
                 let outputs = chunks.map(|x| {
                     let state = &mut state.to_vec(); // stays as it is
-                    plan.output(&plan.forward(x, parameters, state, statistics, rng))
+                    plan.output(&plan.forward(x, parameters, state, statistics, precision, rng))
                 });
                 Ok(outputs.collect::<Vec<_>>().concat())
             })
@@ -91,8 +94,14 @@ impl CustomOp2 for Run {
         let call = &self.call;
         let (tape, y) = write(&call.state, |state| {
             Ok(on_the_pool(|| {
-                let (plan, rng) = (&call.plan, &call.rng);
-                let tape = plan.forward(x, parameters, state, call.statistics, rng);
+                let Call {
+                    plan,
+                    statistics,
+                    precision,
+                    rng,
+                    ..
+                } = call;
+                let tape = plan.forward(x, parameters, state, *statistics, *precision, rng);
                 let y = plan.output(&tape);
                 (tape, y)
             }))

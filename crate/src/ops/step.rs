@@ -3,6 +3,8 @@
 use std::any::Any;
 
 use super::buffer::{Buffer, Pool};
+use super::conv::Context;
+use super::precision::Precision;
 use crate::rng::Rng;
 
 /// One operation on a batch, forward, backward and along a tangent.
@@ -46,6 +48,7 @@ pub(crate) struct Forward<'a> {
     pub state: &'a mut [f32],
     pub statistics: Statistics,
     pub rng: &'a Rng,
+    pub precision: Precision,
     pub pool: &'a Pool,
 }
 
@@ -55,12 +58,31 @@ pub(crate) struct Backward<'a> {
     pub n: usize,
     pub parameters: &'a [f32],
     pub statistics: Statistics,
+    pub precision: Precision,
     pub pool: &'a Pool,
     pub gradient: Option<Gradient<'a>>,
     /// Whether the gradient of the step's input is wanted.
     pub wants_dx: bool,
     /// What came back behind the step's weights, for [`Step::tangent`].
     pub delta: Option<Buffer>,
+}
+
+impl<'a> Forward<'a> {
+    pub(crate) fn context(&self) -> Context<'a> {
+        Context {
+            precision: self.precision,
+            pool: self.pool,
+        }
+    }
+}
+
+impl<'a> Backward<'a> {
+    pub(crate) fn context(&self) -> Context<'a> {
+        Context {
+            precision: self.precision,
+            pool: self.pool,
+        }
+    }
 }
 
 /// Where the gradient of the parameters goes: added to what is there, or in its place.

@@ -18,7 +18,6 @@ use super::plan::{Plan, Tape, turned_back};
 use super::run::{Call, on_the_pool};
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
-use crate::rng::Rng;
 
 /// The gradient of the sum of `seed` (batch, output...) times the output for `x` (batch, ...), with respect to `x`; it
 /// is differentiable in the parameters. Both are f32 and constants. The plan is that of layers that are piecewise linear.
@@ -51,9 +50,9 @@ impl CustomOp1 for InputGradient {
         let parameters = slice(p, pl)?;
         let (trace, g) = read(&self.x, |x| {
             read(&self.seed, |seed| {
-                let Call { plan, rng, .. } = &self.call;
+                let Call { plan, .. } = &self.call;
                 Ok(on_the_pool(|| {
-                    plan.input_gradient(x, seed, parameters, rng)
+                    plan.input_gradient(x, seed, parameters, &self.call)
                 }))
             })
         })?;
@@ -104,9 +103,9 @@ impl Plan {
         x: &[f32],
         seed: &[f32],
         parameters: &[f32],
-        rng: &Rng,
+        Call { precision, rng, .. }: &Call,
     ) -> (Trace, Vec<f32>) {
-        let tape = self.forward(x, parameters, &mut [], Statistics::Batch, rng);
+        let tape = self.forward(x, parameters, &mut [], Statistics::Batch, *precision, rng);
         let mut pass = self.backward_pass(&tape, parameters, None);
         let mut d = self.turned(seed, tape.n);
         let mut deltas = Vec::new();

@@ -28,7 +28,7 @@ use crate::data::CLASSES;
 use crate::files::write_atomically;
 use crate::format::Format;
 use crate::loss::GanLoss;
-use crate::nn::{Layer, Sequential};
+use crate::nn::{Layer, Precision, Sequential};
 use crate::optim::Schedule;
 use crate::penalty::Penalty;
 use crate::{Error, Result};
@@ -91,6 +91,10 @@ pub struct Recipe {
     /// smooths what single steps do; training is unaffected. None: samples come from the generator itself.
     #[serde(alias = "average")]
     pub ema_half_life: Option<f64>,
+    /// What a step's matrix products are computed in, on a CPU. With [`Precision::Bf16`] a step takes a half to two thirds
+    /// of its time on a CPU with AMX, and other digits come out than in f32, as good ones.
+    #[serde(default)]
+    pub precision: Precision,
     /// Steps from one line of statistics to the next.
     #[serde(alias = "tick")]
     pub log_every: u64,

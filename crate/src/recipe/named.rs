@@ -4,7 +4,7 @@ use super::{AdamSettings, CONDITIONAL, Recipe};
 use crate::data::SIDE;
 use crate::format::Format;
 use crate::loss::GanLoss;
-use crate::nn::Sequential;
+use crate::nn::{Precision, Sequential};
 use crate::optim::Schedule;
 use crate::{Error, Result};
 
@@ -114,6 +114,7 @@ impl Recipe {
             loss: GanLoss::NonSaturating,
             penalty: None,
             penalty_every: 1,
+            precision: Precision::F32,
             real_target: 1.,
             instance_noise: None,
             augment: None,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::epochs::Epochs;
 use super::warnings::Warnings;
 use crate::data::Digits;
-use crate::nn::{Contents, Network};
+use crate::nn::{Contents, Network, Sequential};
 use crate::optim::{Adam, MovingAverage};
 use crate::recipe::{AdamSettings, Recipe};
 use crate::record::Window;
@@ -67,8 +67,12 @@ pub(super) struct Header {
 impl State {
     /// A run at its very beginning. Weights, and then the order of the digits, are drawn from `rng`.
     pub fn new(recipe: &Recipe, digits: &Digits, rng: Rng) -> Result<Self> {
-        let generator = recipe.generator.build(&rng)?;
-        let discriminator = recipe.discriminator.build(&rng)?;
+        let build = |network: &Sequential| {
+            let network = network.build(&rng)?;
+            Ok::<_, Error>(network.with_precision(recipe.precision))
+        };
+        let generator = build(&recipe.generator)?;
+        let discriminator = build(&recipe.discriminator)?;
         let adam = |network: &Network, settings: AdamSettings| {
             Adam::new(network.parameters(), settings.learning_rate, settings.beta1)?
                 .beta2(settings.beta2)

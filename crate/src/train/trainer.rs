@@ -12,6 +12,7 @@ use super::sampler::{Sampler, fixed_input};
 use super::state::State;
 use crate::data::Digits;
 use crate::metrics::Judge;
+use crate::nn::Precision;
 use crate::recipe::Recipe;
 use crate::record::{Judgement, StepStats};
 use crate::rng::Rng;
@@ -125,6 +126,13 @@ impl Trainer {
                 folder.path().display()
             ));
         }
+        if !recipe.precision.is_native() {
+            reporter.notice(
+                "this CPU has no instructions for bfloat16: the run computes the same numbers without, which takes several \
+                 times as long as with precision f32"
+                    .into(),
+            );
+        }
         let rng = Rng::seed(recipe.seed);
         let fixed = fixed_input(&recipe, &rng)?;
         Ok(Trainer {
@@ -184,6 +192,12 @@ impl Trainer {
     /// # Errors
     /// When the device has no room for it.
     pub fn on(mut self, device: &Device) -> Result<Self> {
+        if !device.is_cpu() && self.recipe.precision != Precision::F32 {
+            return Err(Error::Value(
+                "precision bf16 is for runs on a CPU: set precision to f32, or leave the run there"
+                    .into(),
+            ));
+        }
         self.state = self.state.moved_to(device)?;
         self.device = device.clone();
         Ok(self)

@@ -74,10 +74,11 @@ impl Weighted {
     }
 
     fn add_weights(&self, pass: &mut Backward, x: &[f32], d: &[f32]) {
+        let context = pass.context();
         if let Some(Gradient { row, add }) = &mut pass.gradient {
             let weights = &mut row[self.weight..][..self.conv.weight_len()];
             let images = self.images(x, d);
-            self.conv.weights(images, weights, *add, pass.n, pass.pool);
+            self.conv.weights(images, weights, *add, pass.n, context);
         }
     }
 }
@@ -89,7 +90,8 @@ impl Step for Weighted {
 
     fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {
         let weights = &pass.parameters[self.weight..];
-        self.conv.pass(self.up, weights, x, y, pass.n, pass.pool);
+        self.conv
+            .pass(self.up, weights, x, y, pass.n, pass.context());
         let bias = self
             .bias
             .map(|bias| &pass.parameters[bias..][..self.channels()]);
@@ -110,7 +112,7 @@ impl Step for Weighted {
         let mut dx = pass.pool.get(at.x.len());
         let weights = &pass.parameters[self.weight..];
         self.conv
-            .pass(!self.up, weights, &d, &mut dx, pass.n, pass.pool);
+            .pass(!self.up, weights, &d, &mut dx, pass.n, pass.context());
         pass.delta = Some(d);
         Some(dx)
     }
@@ -120,7 +122,7 @@ impl Step for Weighted {
         let mut y = pass.pool.get(at.y.len());
         let weights = &pass.parameters[self.weight..];
         self.conv
-            .pass(self.up, weights, &t, &mut y, pass.n, pass.pool);
+            .pass(self.up, weights, &t, &mut y, pass.n, pass.context());
         bias_and_slope_back(&mut y, at.y, self.slope, None, pass.n);
         y
     }

@@ -1,0 +1,250 @@
+//! Convolutions and dense layers as products of blocks: what a pixel or a tap sums up is a list of segments.
+
+use rayon::prelude::*;
+
+use super::operand::{Operand, Side, Source, product};
+use super::tile::{BLOCK, EDGE};
+use super::unit::Segment;
+use crate::ops::buffer::Pool;
+use crate::ops::geometry::Conv;
+use crate::ops::precision::Precision;
+
+/// Rows of a dense layer's product that a thread takes at a time.
+const ROWS: usize = 4 * EDGE;
+
+impl Conv {
+    /// Whether its products are in bfloat16: asked for, and not of so few values that packing them costs more.
+    pub(in crate::ops) fn is_bf16(&self, precision: Precision) -> bool {
+        let few = self.patch().min(self.small.c) < EDGE;
+        precision == Precision::Bf16 && !self.is_thin() && !(self.is_dense() && few)
+    }
+
+    /// [`Conv::pass`] in bfloat16.
+    pub(in crate::ops) fn pass_bf16(
+        &self,
+        up: bool,
+        weights: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        n: usize,
+        pool: &Pool,
+    ) {
+        let weights = &weights[..self.weight_len()];
+        match (self.is_dense(), up) {
+            (true, _) => self.dense_bf16(up, weights, x, y, n, pool),
+            (false, true) => self.up_bf16(weights, x, y, n, pool),
+            (false, false) => self.down_bf16(weights, x, y, n, pool),
+        }
+    }
+
+    fn dense_bf16(
+        &self,
+        up: bool,
+        weights: &[f32],
+        x: &[f32],
+        y: &mut [f32],
+        n: usize,
+        pool: &Pool,
+    ) {
+        let (inputs, outputs) = (self.patch(), self.small.c);
+        let weights = Source {
+            values: weights,
+            rows: inputs,
+            columns: outputs,
+        };
+        let x = Source {
+            values: x,
+            rows: x.len() / n,
+            columns: n,
+        };
+        // Tiles of one of the two, and where it is the batch's also those of y, have to be turned over: the fewer.
+        let turned = !up && n * (inputs + outputs) < inputs * outputs;
+        let [x_side, w_side] = if turned {
+            [Side::Left, Side::Right]
+        } else {
+            [Side::Right, Side::Left]
+        };
+        let weights = Operand::new(weights, up, w_side, pool);
+        let x = Operand::new(x, false, x_side, pool);
+        let operands = if turned {
+            [&x, &weights]
+        } else {
+            [&weights, &x]
+        };
+        let all = [Segment {
+            a: 0,
+            b: 0,
+            blocks: if up { outputs } else { inputs }.div_ceil(BLOCK),
+        }];
+        let rows = y.par_chunks_mut(ROWS * n).enumerate();
+        rows.for_each(|(i, y)| product(operands, &all, (y, n), i * ROWS / EDGE, turned, false));
+    }
+
+    fn down_bf16(&self, weights: &[f32], big: &[f32], small: &mut [f32], n: usize, pool: &Pool) {
+        let (bc, sc) = (self.big.c, self.small.c);
+        let blocks = bc.div_ceil(BLOCK);
+        let weights = Operand::new(
+            Source {
+                values: weights,
+                rows: bc,
+                columns: sc,
+            },
+            false,
+            Side::Left,
+            pool,
+        );
+        let big = Operand::new(
+            Source {
+                values: big,
+                rows: bc,
+                columns: n,
+            },
+            false,
+            Side::Right,
+            pool,
+        );
+        let pixels = small.par_chunks_mut(sc * n).enumerate();
+        pixels.for_each(|(o, small)| {
+            let (oy, ox) = (o / self.small.w, o % self.small.w);
+            let [ys, xs] = self.taps(oy, ox);
+            let rows = ys.filter(|_| !xs.is_empty()).map(|ty| {
+                let (y, x) = self.big_pixel(oy, ox, ty, xs.start);
+                let (tap, pixel) = (ty * self.kernel + xs.start, y * self.big.w + x);
+                Segment {
+                    a: tap,
+                    b: pixel,
+                    blocks: xs.len() * blocks,
+                }
+            });
+            product(
+                [&weights, &big],
+                &rows.collect::<Vec<_>>(),
+                (small, n),
+                0,
+                false,
+                false,
+            );
+        });
+    }
+
+    fn up_bf16(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize, pool: &Pool) {
+        let (bc, sc) = (self.big.c, self.small.c);
+        let blocks = sc.div_ceil(BLOCK);
+        let weights = Operand::new(
+            Source {
+                values: weights,
+                rows: bc,
+                columns: sc,
+            },
+            true,
+            Side::Left,
+            pool,
+        );
+        let small = Operand::new(
+            Source {
+                values: small,
+                rows: sc,
+                columns: n,
+            },
+            false,
+            Side::Right,
+            pool,
+        );
+        let pixels = big.par_chunks_mut(bc * n).enumerate();
+        pixels.for_each(|(i, big)| {
+            let seeing = self
+                .rows_seeing(i / self.big.w)
+                .flat_map(|y| self.columns_seeing(i % self.big.w).map(move |x| [y, x]));
+            let taps = seeing.map(|[(ty, oy), (tx, ox)]| {
+                let (tap, o) = (ty * self.kernel + tx, oy * self.small.w + ox);
+                Segment {
+                    a: tap,
+                    b: o,
+                    blocks,
+                }
+            });
+            product(
+                [&weights, &small],
+                &taps.collect::<Vec<_>>(),
+                (big, n),
+                0,
+                false,
+                false,
+            );
+        });
+    }
+
+    /// [`Conv::weights`] in bfloat16.
+    pub(in crate::ops) fn weights_bf16(
+        &self,
+        (big, small): (&[f32], &[f32]),
+        gradient: &mut [f32],
+        add: bool,
+        n: usize,
+        pool: &Pool,
+    ) {
+        let (bc, sc) = (self.big.c, self.small.c);
+        let blocks = n.div_ceil(BLOCK);
+        let rows = if self.is_dense() { self.patch() } else { bc };
+        let big = Operand::new(
+            Source {
+                values: big,
+                rows,
+                columns: n,
+            },
+            true,
+            Side::Left,
+            pool,
+        );
+        let small = Operand::new(
+            Source {
+                values: small,
+                rows: sc,
+                columns: n,
+            },
+            true,
+            Side::Right,
+            pool,
+        );
+        if self.is_dense() {
+            let all = [Segment { a: 0, b: 0, blocks }];
+            let rows = gradient.par_chunks_mut(ROWS * sc).enumerate();
+            return rows.for_each(|(i, rows)| {
+                product(
+                    [&big, &small],
+                    &all,
+                    (rows, sc),
+                    i * ROWS / EDGE,
+                    false,
+                    add,
+                )
+            });
+        }
+        let taps = gradient.par_chunks_mut(bc * sc).enumerate();
+        taps.for_each(|(tap, gradient)| {
+            let (ty, tx) = (tap / self.kernel, tap % self.kernel);
+            let rows = (0..self.small.h).filter(|&oy| self.taps(oy, 0)[0].contains(&ty));
+            let pixels = rows.flat_map(|oy| {
+                let columns = (0..self.small.w).filter(|&ox| self.taps(0, ox)[1].contains(&tx));
+                columns.map(move |ox| (oy, ox)).collect::<Vec<_>>()
+            });
+            let pixels = pixels.map(|(oy, ox)| {
+                let (y, x) = self.big_pixel(oy, ox, ty, tx);
+                let (pixel, o) = (y * self.big.w + x, oy * self.small.w + ox);
+                Segment {
+                    a: pixel,
+                    b: o,
+                    blocks,
+                }
+            });
+            product(
+                [&big, &small],
+                &pixels.collect::<Vec<_>>(),
+                (gradient, sc),
+                0,
+                false,
+                add,
+            );
+        });
+    }
+}
