@@ -1,5 +1,6 @@
-//! Our side of the benchmark, and candle-nn's plain layers: `bench ours|candle WORKLOAD BATCH`, or `bench gemm` for
-//! the rate of one large matrix product in GFLOPS. The number of threads is RAYON_NUM_THREADS's.
+//! Our side of the benchmark, and candle-nn's plain layers: `bench ours WORKLOAD BATCH [bf16]`, `bench candle WORKLOAD
+//! BATCH`; `bench profile WORKLOAD BATCH [bf16]` for where a step's time goes, or `bench gemm` for the rate of one large
+//! matrix product in GFLOPS. The number of threads is RAYON_NUM_THREADS's.
 
 #[path = "candle.rs"]
 mod candle;
@@ -13,6 +14,7 @@ use std::time::Instant;
 use digit_gan::loss::bce;
 use digit_gan::nn::{Network, Precision};
 use digit_gan::prelude::*;
+use digit_gan::profile::profile;
 use peer::{Peer, Result, serve};
 use workloads::{LATENT, Workload, workload};
 
@@ -21,13 +23,17 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["gemm"] => gemm(),
+        ["profile", name, batch, ref precision @ ..] => {
+            let mut peer = Ours::new(&workload(name, 0.3), batch.parse()?, precision_of(precision))?;
+            (0..10).try_for_each(|_| peer.step().map(drop))?;
+            let (done, profile) = profile(|| (0..PROFILED).try_for_each(|_| peer.step().map(drop)));
+            done?;
+            print!("{PROFILED} steps of {name}, batch {batch}\n{profile}");
+            Ok(())
+        }
         ["ours", name, batch, ref precision @ ..] => {
             let (batch, workload) = (batch.parse()?, workload(name, 0.3));
-            let precision = match precision {
-                ["bf16"] => Precision::Bf16,
-                _ => Precision::F32,
-            };
-            let peer = Ours::new(&workload, batch, precision)?;
+            let peer = Ours::new(&workload, batch, precision_of(precision))?;
             let networks = [&peer.generator, &peer.discriminator];
             let parameters = networks.map(|network| network.summary().trainable());
             let name = concat!("digit-gan ", env!("CARGO_PKG_VERSION"));
@@ -37,7 +43,18 @@ fn main() -> Result<()> {
             let peer = candle::Plain::new(&workload(name, 0.3), batch.parse()?)?;
             serve("candle-nn 0.11.1", peer.parameters(), peer)
         }
-        _ => Err("usage: bench gemm | bench ours|candle WORKLOAD BATCH".into()),
+        _ => Err("usage: bench gemm | bench ours|profile WORKLOAD BATCH [bf16] | bench candle WORKLOAD BATCH".into()),
+    }
+}
+
+/// Steps of which a profile is taken.
+const PROFILED: usize = 100;
+
+/// `bf16`, or nothing for f32.
+fn precision_of(arguments: &[&str]) -> Precision {
+    match arguments {
+        ["bf16"] => Precision::Bf16,
+        _ => Precision::F32,
     }
 }
 

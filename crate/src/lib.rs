@@ -79,6 +79,7 @@ mod ops;
 pub mod optim;
 pub mod penalty;
 pub mod plot;
+pub mod profile;
 pub mod recipe;
 pub mod record;
 pub mod rng;

@@ -3,6 +3,7 @@
 use super::elementwise::swap_rows;
 use super::geometry::Size;
 use super::{At, Backward, Buffer, Forward, Kept, Plan, Step};
+use crate::profile::Part;
 
 /// A plan that grows layer by layer.
 pub(crate) struct Builder {
@@ -84,6 +85,10 @@ struct Swap {
 }
 
 impl Step for Swap {
+    fn part(&self) -> Part {
+        Part::Order
+    }
+
     fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {
         swap_rows(x, self.a, self.b, y, pass.n);
         None

@@ -8,6 +8,7 @@ use super::buffer::{Buffer, Pool};
 use super::elementwise::transpose;
 use super::precision::Precision;
 use super::step::{At, Backward, Forward, Gradient, Kept, Statistics, Step};
+use crate::profile::{Part, timed};
 use crate::rng::Rng;
 
 /// The steps of a network, and buffers for them.
@@ -80,7 +81,8 @@ impl Plan {
         for (step, size) in self.steps.iter().zip(&self.sizes[1..]) {
             let mut y = self.pool.get(size * n);
             let x = tape.values.last().expect("the input");
-            tape.kept.push(step.forward(&mut pass, x, &mut y));
+            let kept = timed(step.part(), || step.forward(&mut pass, x, &mut y));
+            tape.kept.push(kept);
             tape.values.push(y);
         }
         tape
@@ -104,7 +106,7 @@ impl Plan {
         let mut d = self.turned(dy, tape.n);
         for (i, step) in self.steps.iter().enumerate().rev() {
             pass.wants_dx = wants_dx || i > 0;
-            d = step.backward(&mut pass, tape.at(i), d)?;
+            d = timed(step.part(), || step.backward(&mut pass, tape.at(i), d))?;
             pass.delta = None;
         }
         Some(turned_back(&d, tape.n))
@@ -131,14 +133,18 @@ impl Plan {
     /// (batch, values) to (values, batch).
     pub(super) fn turned(&self, x: &[f32], n: usize) -> Buffer {
         let mut turned = self.pool.get(x.len());
-        transpose(x, n, x.len() / n, &mut turned);
+        timed(Part::Order, || {
+            transpose(x, n, x.len() / n, &mut turned);
+        });
         turned
     }
 }
 
 /// (values, batch) to (batch, values).
 pub(super) fn turned_back(x: &[f32], n: usize) -> Vec<f32> {
-    let mut turned = vec![0.; x.len()];
-    transpose(x, x.len() / n, n, &mut turned);
-    turned
+    timed(Part::Order, || {
+        let mut turned = vec![0.; x.len()];
+        transpose(x, x.len() / n, n, &mut turned);
+        turned
+    })
 }

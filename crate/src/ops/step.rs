@@ -5,6 +5,7 @@ use std::any::Any;
 use super::buffer::{Buffer, Pool};
 use super::conv::Context;
 use super::precision::Precision;
+use crate::profile::Part;
 use crate::rng::Rng;
 
 /// One operation on a batch, forward, backward and along a tangent.
@@ -15,6 +16,11 @@ pub(crate) trait Step: Send + Sync {
     /// step that takes none in.
     fn slope(&mut self) -> Option<&mut f32> {
         None
+    }
+
+    /// What its time is counted for in a profile.
+    fn part(&self) -> Part {
+        Part::Layers
     }
 
     /// Computes y from x; returns what the other two need besides.

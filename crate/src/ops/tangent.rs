@@ -18,6 +18,7 @@ use super::plan::{Plan, Tape, turned_back};
 use super::run::{Call, on_the_pool};
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
+use crate::profile::timed;
 
 /// The gradient of the sum of `seed` (batch, output...) times the output for `x` (batch, ...), with respect to `x`; it
 /// is differentiable in the parameters. Both are f32 and constants. The plan is that of layers that are piecewise linear.
@@ -110,7 +111,7 @@ impl Plan {
         let mut d = self.turned(seed, tape.n);
         let mut deltas = Vec::new();
         for (i, step) in self.steps.iter().enumerate().rev() {
-            let dx = step.backward(&mut pass, tape.at(i), d);
+            let dx = timed(step.part(), || step.backward(&mut pass, tape.at(i), d));
             d = dx.expect("wanted");
             deltas.push(pass.delta.take());
         }
@@ -135,7 +136,10 @@ impl Plan {
         let mut pass = self.backward_pass(tape, parameters, Some(gradient));
         let mut t = self.turned(dg, tape.n);
         for (i, (step, delta)) in self.steps.iter().zip(deltas).enumerate() {
-            t = step.tangent(&mut pass, tape.at(i), delta.as_ref(), t);
+            let delta = delta.as_ref();
+            t = timed(step.part(), || {
+                step.tangent(&mut pass, tape.at(i), delta, t)
+            });
         }
     }
 }

@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor, Var};
 
 use crate::nn::Layout;
 use crate::ops::{self, AdamStep};
+use crate::profile::{Part, timed};
 use crate::{Error, Result};
 
 /// Adam (Kingma and Ba 2014, <https://arxiv.org/abs/1412.6980>) without weight decay, for any variables: a network's
@@ -142,13 +143,15 @@ impl Adam {
             epsilon: self.epsilon,
             step: self.steps,
         };
-        for (slot, gradient) in self.slots.iter_mut().zip(of_all) {
-            match gradient {
-                Some(gradient) => slot.step(gradient, step)?,
-                None => slot.gradient = slot.var.zeros_like()?,
+        timed(Part::Optimizer, || {
+            for (slot, gradient) in self.slots.iter_mut().zip(of_all) {
+                match gradient {
+                    Some(gradient) => slot.step(gradient, step)?,
+                    None => slot.gradient = slot.var.zeros_like()?,
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The length of the last step's gradient: the Euclidean norm over all variables, 0 before the first step.

@@ -1,6 +1,7 @@
 //! A moving average of a network's weights.
 
 use crate::nn::Network;
+use crate::profile::{Part, timed};
 use crate::{Error, Result};
 
 /// The exponential moving average of a generator's weights and running statistics: samples of it are better than the
@@ -52,7 +53,9 @@ impl MovingAverage {
         let half_life = self.half_life.min(RAMP_UP * self.images as f64);
         // At the first update nothing has been seen: all of the old is forgotten.
         let kept = 0.5f64.powf(images as f64 / half_life.max(1e-8));
-        self.average.move_towards(&self.source, 1. - kept)?;
+        timed(Part::Optimizer, || {
+            self.average.move_towards(&self.source, 1. - kept)
+        })?;
         self.images += images as u64;
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::nn::export::{Module, Node, keyword};
 use crate::nn::formula::Formula;
 use crate::ops::norm::{self, Moments};
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Gradient, Kept, Statistics, Step};
+use crate::profile::Part;
 
 /// Batch normalisation per channel, the first dimension.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,6 +211,10 @@ impl Norm {
 }
 
 impl Step for Norm {
+    fn part(&self) -> Part {
+        Part::Norms
+    }
+
     fn slope(&mut self) -> Option<&mut f32> {
         Some(&mut self.slope)
     }

@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::variables::{Init, Spec};
 use crate::ops::elementwise::{bias_and_slope, bias_and_slope_back};
 use crate::ops::{At, Backward, Buffer, Conv, Forward, Gradient, Kept, Step};
+use crate::profile::Part;
 
 /// Weights of this shape, and a bias for each of the `units`, if there is one.
 pub(super) fn variables(shape: &[usize], fans: [usize; 2], bias: Option<usize>) -> Vec<Spec> {
@@ -86,6 +87,10 @@ impl Weighted {
 impl Step for Weighted {
     fn slope(&mut self) -> Option<&mut f32> {
         Some(&mut self.slope)
+    }
+
+    fn part(&self) -> Part {
+        Part::Products
     }
 
     fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {

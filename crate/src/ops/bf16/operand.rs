@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::tile::{BLOCK, EDGE, Rows, Tile, transpose};
 use super::unit::{Output, Panel, Segment, Unit};
 use crate::ops::buffer::{Buffer, Pool};
+use crate::profile::{Part, timed};
 
 /// Tiles that a thread packs at a time.
 const TILES: usize = 32;
@@ -40,7 +41,9 @@ pub(crate) struct Operand {
 impl Operand {
     /// Packs matrices whose sum goes down their rows, or with `across` along their columns.
     pub(crate) fn new(source: Source, across: bool, side: Side, pool: &Pool) -> Operand {
-        Operand::of(Unit::here(), source, across, side, pool)
+        timed(Part::Packing, || {
+            Operand::of(Unit::here(), source, across, side, pool)
+        })
     }
 
     pub(super) fn of(unit: Unit, source: Source, across: bool, side: Side, pool: &Pool) -> Operand {
