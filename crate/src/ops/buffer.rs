@@ -7,21 +7,19 @@ use super::bf16::Tile;
 
 /// Vectors that wait to be reused, of values and of tiles. A clone is a handle on the same ones.
 ///
-/// Together with those in use they have at most twice as many values as were lately in use at once, so that the pool
+/// Values: together with those in use they have at most twice as many values as were lately in use at once, so that the pool
 /// shrinks when batches do.
+/// Tiles: no more vectors than were in use at once, each with room for the most tiles that were needed.
 #[derive(Clone, Default)]
 pub(crate) struct Pool {
-    values: Lender<f32>,
-    tiles: Lender<Tile>,
+    values: Arc<Mutex<Shelf>>,
+    tiles: Arc<Mutex<Vec<Vec<Tile>>>>,
 }
 
-#[derive(Clone, Default)]
-struct Lender<T>(Arc<Mutex<Shelf<T>>>);
-
 #[derive(Default)]
-struct Shelf<T> {
+struct Shelf {
     /// The longest waiting first.
-    waiting: Vec<Vec<T>>,
+    waiting: Vec<Vec<f32>>,
     /// Values in all of them.
     kept: usize,
     /// Values in use.
@@ -31,25 +29,14 @@ struct Shelf<T> {
 }
 
 /// A vector that goes back to its pool when it is no longer needed.
-pub(crate) struct Buffer<T = f32> {
-    values: Vec<T>,
-    home: Lender<T>,
+pub(crate) struct Buffer {
+    values: Vec<f32>,
+    home: Pool,
 }
 
 impl Pool {
     /// A buffer of any content.
     pub(crate) fn get(&self, len: usize) -> Buffer {
-        self.values.get(len)
-    }
-
-    /// Tiles of any content.
-    pub(crate) fn tiles(&self, len: usize) -> Buffer<Tile> {
-        self.tiles.get(len)
-    }
-}
-
-impl<T: Clone + Default> Lender<T> {
-    fn get(&self, len: usize) -> Buffer<T> {
         let mut shelf = self.shelf();
         let found = shelf.waiting.iter().rposition(|values| values.len() == len);
         let found = found.map(|i| shelf.waiting.remove(i));
@@ -60,20 +47,67 @@ impl<T: Clone + Default> Lender<T> {
         shelf.peak = shelf.peak.max(shelf.lent);
         drop(shelf); // a new vector costs time
         Buffer {
-            values: found.unwrap_or_else(|| vec![T::default(); len]),
-            home: Lender(self.0.clone()),
+            values: found.unwrap_or_else(|| vec![0.; len]),
+            home: self.clone(),
         }
     }
-}
 
-impl<T> Lender<T> {
-    fn shelf(&self) -> MutexGuard<'_, Shelf<T>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    /// Tiles of any content.
+    pub(crate) fn tiles(&self, len: usize) -> Tiles {
+        let taken = {
+            let mut waiting = locked(&self.tiles);
+            // The smallest that is large enough, or else the largest gives way to a new one.
+            let best = |&i: &usize| (waiting[i].len() < len, waiting[i].len().abs_diff(len));
+            let found = (0..waiting.len()).min_by_key(best);
+            found.map(|i| waiting.swap_remove(i))
+        };
+        Tiles {
+            tiles: taken
+                .filter(|tiles| tiles.len() >= len)
+                .unwrap_or_else(|| vec![Tile::default(); len]),
+            len,
+            home: self.tiles.clone(),
+        }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        locked(&self.values)
     }
 }
 
-impl<T> Shelf<T> {
-    fn put_back(&mut self, values: Vec<T>) {
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Tiles that go back to their pool when they are no longer needed.
+pub(crate) struct Tiles {
+    tiles: Vec<Tile>,
+    len: usize,
+    home: Arc<Mutex<Vec<Vec<Tile>>>>,
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        locked(&self.home).push(std::mem::take(&mut self.tiles));
+    }
+}
+
+impl Deref for Tiles {
+    type Target = [Tile];
+
+    fn deref(&self) -> &[Tile] {
+        &self.tiles[..self.len]
+    }
+}
+
+impl DerefMut for Tiles {
+    fn deref_mut(&mut self) -> &mut [Tile] {
+        &mut self.tiles[..self.len]
+    }
+}
+
+impl Shelf {
+    fn put_back(&mut self, values: Vec<f32>) {
         self.lent -= values.len();
         self.kept += values.len();
         self.waiting.push(values);
@@ -93,23 +127,23 @@ impl<T> Shelf<T> {
     }
 }
 
-impl<T> Drop for Buffer<T> {
+impl Drop for Buffer {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
         self.home.shelf().put_back(values);
     }
 }
 
-impl<T> Deref for Buffer<T> {
-    type Target = [T];
+impl Deref for Buffer {
+    type Target = [f32];
 
-    fn deref(&self) -> &[T] {
+    fn deref(&self) -> &[f32] {
         &self.values
     }
 }
 
-impl<T> DerefMut for Buffer<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 }
@@ -124,8 +158,20 @@ mod tests {
         buffers.iter().map(|buffer| buffer.as_ptr()).collect()
     }
 
+    #[test]
+    fn tiles_take_as_much_memory_as_was_needed_at_once() {
+        let pool = Pool::default();
+        for len in [3, 50, 7, 20, 50, 1] {
+            let (first, second) = (pool.tiles(len), pool.tiles(2));
+            assert_eq!((first.len(), second.len()), (len, 2));
+        }
+        let mut waiting: Vec<_> = locked(&pool.tiles).iter().map(Vec::len).collect();
+        waiting.sort();
+        assert_eq!(waiting, [2, 50]);
+    }
+
     fn held(pool: &Pool) -> usize {
-        let shelf = pool.values.shelf();
+        let shelf = pool.shelf();
         assert_eq!(
             shelf.kept,
             shelf.waiting.iter().map(Vec::len).sum::<usize>()

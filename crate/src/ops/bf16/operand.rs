@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::tile::{BLOCK, EDGE, Rows, Tile, transpose};
+use super::tile::{BLOCK, EDGE, Rows, transpose};
 use super::unit::{Output, Panel, Segment, Unit};
-use crate::ops::buffer::{Buffer, Pool};
+use crate::ops::buffer::{Pool, Tiles};
 use crate::profile::{Part, timed};
 
 /// Tiles that a thread packs at a time.
@@ -30,7 +30,7 @@ pub(crate) enum Side {
 /// one, a block 32 products of the sum.
 pub(crate) struct Operand {
     unit: Unit,
-    tiles: Buffer<Tile>,
+    tiles: Tiles,
     panels: usize,
     /// Tiles from a matrix, a panel, a block to the next one.
     matrix: usize,

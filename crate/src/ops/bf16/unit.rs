@@ -388,13 +388,19 @@ mod avx512 {
         unsafe {
             let order = _mm512_loadu_si512(order.as_ptr().cast());
             for (i, pairs) in pairs.iter_mut().enumerate() {
-                let [low, high] = rows(i).map(|row| _mm512_loadu_ps(row.as_ptr()));
+                let [low, high] = rows(i).map(|row| {
+                    _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(AHEAD).cast());
+                    _mm512_loadu_ps(row.as_ptr())
+                });
                 let rounded: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
                 let rounded = _mm512_permutexvar_epi16(order, rounded);
                 _mm512_storeu_si512(pairs.as_mut_ptr().cast(), rounded);
             }
         }
     }
+
+    /// Values further on in each row that are asked for: the CPU does not see so many rows coming.
+    const AHEAD: usize = 64;
 
     /// Rows that are summed together: enough for the additions not to wait for one another.
     const ROWS: usize = 8;
