@@ -105,7 +105,7 @@ pub mod prelude {
     pub use crate::live::Live;
     pub use crate::loss::{GanLoss, bce};
     pub use crate::metrics::{Evaluation, Judge, Report};
-    pub use crate::nn::{Network, Sequential, class_logit, with_class};
+    pub use crate::nn::{Network, Precision, Sequential, class_logit, with_class};
     pub use crate::optim::{Adam, MovingAverage, Schedule};
     pub use crate::penalty::{Penalty, instance_noise};
     pub use crate::plot::{self, Figure};

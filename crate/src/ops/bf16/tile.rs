@@ -44,6 +44,7 @@ pub(super) enum Pairing {
     /// Value i of the first half (low) and value i of the second half (high): the halves are summed side by side.
     Halves,
     /// Value 2i (high) and value 2i + 1 (low): a pair is summed high value first.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Neighbours,
 }
 

@@ -20,7 +20,6 @@ pub(super) enum Unit {
 
 /// The tiles of 16 rows, or columns, of an operand, from the first one on.
 #[derive(Clone, Copy)]
-#[repr(C)]
 pub(super) struct Panel<'a> {
     pub tiles: &'a [Tile],
     /// Tiles from a matrix, and from a block of the sum, to the next one.
