@@ -1,4 +1,5 @@
-//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/rust/literals.rs: the crate's recipes.
+//! The workloads of `workloads.py` as networks of ours, for the benchmark and for tests/rust/literals.rs: the crate's
+//! recipes.
 
 use digit_gan::nn::{Dropout, Layer, Sequential};
 use digit_gan::recipe::Recipe;
@@ -13,14 +14,15 @@ pub struct Workload {
     pub beta1: f64,
 }
 
-/// W1, W2 or W3, with this rate of dropout where the workload has dropout at all.
+/// W1 to W4, with this rate of dropout where the workload has dropout at all.
 pub fn workload(name: &str, dropout: f64) -> Workload {
     // The rates of `workloads.py`; the recipes have found better ones since.
     let (recipe, learning_rate) = match name {
         "W1" => (Recipe::dense(), 2e-4),
         "W2" => (Recipe::dcgan(), 1e-4),
         "W3" => (Recipe::compact(), 2e-4),
-        other => panic!("no workload {other}: W1, W2 or W3"),
+        "W4" => (Recipe::lean(), 5e-4),
+        other => panic!("no workload {other}: W1, W2, W3 or W4"),
     };
     Workload {
         generator: recipe.generator,

@@ -1,4 +1,4 @@
-//! One GAN step of the three recipes, W1, W2 and W3, at their full sizes: both losses and the gradients of all
+//! One GAN step of the four recipes, W1 to W4, at their full sizes: both losses and the gradients of all
 //! parameters against PyTorch. The tables at the end are printed by tests/reference/literals.py.
 
 #[path = "../../bench/workloads.rs"]
@@ -140,6 +140,11 @@ fn compact_gan() -> Result<()> {
     a_step_agrees_with_pytorch("W3", &W3)
 }
 
+#[test]
+fn lean_gan() -> Result<()> {
+    a_step_agrees_with_pytorch("W4", &W4)
+}
+
 // PyTorch 2.15.0, f64
 const W1: Expected = Expected {
     d_loss: 1.402770099e+00,
@@ -220,5 +225,34 @@ const W3: Expected = Expected {
         ("8.beta", 1.096710908e-01, -8.339651305e-02),
         ("10.weight", 4.048088136e+00, -2.279674412e-01),
         ("10.bias", 1.944680182e-01, 3.887728382e-02),
+    ],
+};
+const W4: Expected = Expected {
+    d_loss: 1.519577612e+00,
+    g_loss: 5.481721336e-01,
+    discriminator: &[
+        ("0.weight", 2.485312999e+00, 1.722309823e+00),
+        ("0.bias", 7.510676041e-01, -2.004866606e-01),
+        ("2.weight", 3.934203013e+00, -4.466291015e+00),
+        ("3.gamma", 1.638418139e-01, -1.152355263e-01),
+        ("3.beta", 1.027691158e-01, -6.929533661e-02),
+        ("6.weight", 5.123085947e+00, -1.870634268e+00),
+        ("7.gamma", 1.212237110e-01, 6.770955576e-02),
+        ("7.beta", 1.826740619e-01, 1.496051534e-01),
+        ("9.weight", 1.383415158e+00, 1.487867813e-01),
+        ("9.bias", 1.760189846e-01, -3.518902534e-02),
+    ],
+    generator: &[
+        ("0.weight", 4.733084474e+00, 1.125781394e+00),
+        ("1.gamma", 2.141372547e-01, -3.798705561e-02),
+        ("1.beta", 1.256670035e-01, -1.435178648e-02),
+        ("3.weight", 9.332765512e+00, -5.587848627e+00),
+        ("4.gamma", 1.675055429e-01, 7.130385967e-02),
+        ("4.beta", 1.440021190e-01, 6.619401379e-02),
+        ("7.weight", 4.674695973e+00, -2.551749802e+00),
+        ("8.gamma", 1.529921234e-01, 5.953538158e-02),
+        ("8.beta", 9.620130835e-02, 6.852322219e-02),
+        ("10.weight", 2.333002865e+00, -5.369901628e-01),
+        ("10.bias", 1.545799673e-01, -3.090302105e-02),
     ],
 };

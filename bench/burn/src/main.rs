@@ -186,39 +186,48 @@ fn workload(name: &str, device: &Device) -> Result<(Network, Network, f64, f32)>
             ];
             (generator, discriminator, 1e-4, 0.9)
         }
-        "W3" => {
-            let generator = vec![
-                b.dense(LATENT, 1024, false),
-                b.norm(1024, 0.9),
-                Layer::Leaky(0.2),
-                b.dense(1024, 128 * 7 * 7, false),
-                b.norm(128 * 7 * 7, 0.9),
-                Layer::Leaky(0.2),
-                Layer::Image([128, 7, 7]),
-                b.up([128, 64], 4, 2, false),
-                b.norm(64, 0.9),
-                Layer::Leaky(0.2),
-                b.up([64, 1], 4, 2, true),
-                Layer::Tanh(true),
-            ];
-            let discriminator = vec![
-                b.conv([1, 64], 4, true),
-                Layer::Leaky(0.2),
-                b.conv([64, 128], 4, false),
-                b.norm(128, 0.9),
-                Layer::Leaky(0.2),
-                Layer::Flatten(true),
-                b.dense(128 * 7 * 7, 1024, false),
-                b.norm(1024, 0.9),
-                Layer::Leaky(0.2),
-                b.dense(1024, 1, true),
-            ];
-            (generator, discriminator, 2e-4, 0.5)
-        }
-        other => return Err(format!("no workload {other}: W1, W2 or W3").into()),
+        "W3" => compact(&b, [1024, 128, 64], [64, 128, 1024], 2e-4),
+        "W4" => compact(&b, [512, 64, 32], [16, 32, 256], 5e-4),
+        other => return Err(format!("no workload {other}: W1, W2, W3 or W4").into()),
     };
     let network = |layers| Network { layers };
     Ok((network(generator), network(discriminator), rate, beta1))
+}
+
+/// The generator's hidden units and its channels of 7x7 and 14x14 pixels; the discriminator's channels and units.
+fn compact(
+    b: &Build,
+    [hidden, small, large]: [usize; 3],
+    [first, second, units]: [usize; 3],
+    rate: f64,
+) -> (Vec<Layer>, Vec<Layer>, f64, f32) {
+    let generator = vec![
+        b.dense(LATENT, hidden, false),
+        b.norm(hidden, 0.9),
+        Layer::Leaky(0.2),
+        b.dense(hidden, small * 7 * 7, false),
+        b.norm(small * 7 * 7, 0.9),
+        Layer::Leaky(0.2),
+        Layer::Image([small, 7, 7]),
+        b.up([small, large], 4, 2, false),
+        b.norm(large, 0.9),
+        Layer::Leaky(0.2),
+        b.up([large, 1], 4, 2, true),
+        Layer::Tanh(true),
+    ];
+    let discriminator = vec![
+        b.conv([1, first], 4, true),
+        Layer::Leaky(0.2),
+        b.conv([first, second], 4, false),
+        b.norm(second, 0.9),
+        Layer::Leaky(0.2),
+        Layer::Flatten(true),
+        b.dense(second * 7 * 7, units, false),
+        b.norm(units, 0.9),
+        Layer::Leaky(0.2),
+        b.dense(units, 1, true),
+    ];
+    (generator, discriminator, rate, 0.5)
 }
 
 /// A GAN in training. An optimizer takes a network and gives it back, hence the options.
