@@ -17,6 +17,7 @@ from quiet import Disturbance
 from workloads import LATENT, WORKLOADS, parameters, step_products
 
 SAMPLES = 10_000
+OUR = {"f32": "ours", "bf16": "ours-bf16"}
 
 
 def main() -> None:
@@ -38,20 +39,19 @@ def main() -> None:
         options.output = BENCH / "RESULTS.md"
     if options.soak:
         return soak()
-    peers = install(options.peers)
+    peers, absent = install(options.peers)
     results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
     for threads in options.threads:
         for name in options.workloads:
             contenders = peers
             for batch in options.batches:
-                results.append(measure(name, batch, threads, contenders, options, versions, quiet))
+                results.append(measure(name, batch, threads, contenders, options, versions, quiet, absent))
                 if batch == options.batches[0]:
-                    all_cores = threads == max(options.threads)
-                    contenders = results[-1].contenders(peers) if all_cores else ["ours"]
+                    contenders = results[-1].contenders(peers)
                 print(results[-1].line(), file=sys.stderr, flush=True)
                 if options.output:
-                    options.output.write_text(report(results, peers, versions, options, quiet))
-    print(report(results, peers, versions, options, quiet))
+                    options.output.write_text(report(results, peers, versions, options, quiet, absent))
+    print(report(results, peers, versions, options, quiet, absent))
 
 
 class Measured:
@@ -64,15 +64,22 @@ class Measured:
         self.generation: dict[str, float] = {}
         self.gemm = 0.0
 
-    def contenders(self, peers: list) -> list:
-        """Ours, and who takes at most twice the best peer's time: at other batches the rest would only cost time."""
-        others = [seconds for name, seconds in self.step.items() if name != "ours"]
-        limit = 2 * min(others, default=0.0)
-        return [name for name in peers if name == "ours" or self.step.get(name, limit + 1) <= limit]
+    def others(self, *precisions: str) -> list[float]:
+        """The peers' seconds."""
+        return [seconds for name, seconds in self.step.items() if name not in OUR.values() and of(name) in precisions]
 
-    def ratio(self) -> str:
-        others = [seconds for name, seconds in self.step.items() if name != "ours"]
-        return f"{self.step['ours'] / min(others):.2f}" if others and "ours" in self.step else ""
+    def contenders(self, peers: list) -> list:
+        """Ours, and who takes at most twice the time of the best peer of its precision: at other batches the rest would
+        only cost time.
+        """
+        limits = {precision: 2 * min(self.others(precision), default=0.0) for precision in OUR}
+        return [name for name in peers if name in OUR.values() or self.step.get(name, float("inf")) <= limits[of(name)]]
+
+    def ratio(self, *precisions: str) -> str:
+        """The faster of ours to the best peer, of these precisions."""
+        ours = [self.step[OUR[precision]] for precision in precisions if OUR[precision] in self.step]
+        others = self.others(*precisions)
+        return f"{min(ours) / min(others):.2f}" if ours and others else ""
 
     def share(self) -> str:
         if "ours" not in self.step:
@@ -80,14 +87,25 @@ class Measured:
         needed = 2 * step_products(WORKLOADS[self.workload], self.batch)
         return f"{needed / self.step['ours'] / self.gemm:.0%}"
 
+    def row(self, which: str, peers: list, factor: float, digits: int) -> list[str]:
+        values = getattr(self, which)
+        cells = [f"{values[peer] * factor:.{digits}f}" if values.get(peer) else "-" for peer in peers]
+        return [f"{self.workload}, {self.batch}", *cells]
+
     def line(self) -> str:
         steps = ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in self.step.items())
         return f"{self.workload}, batch {self.batch}, {self.threads} threads: {steps} ms"
 
 
-def measure(name: str, batch: int, threads: int, peers: list, options, versions: dict, quiet: Disturbance) -> Measured:
+def of(peer: str) -> str:
+    return PEERS[peer].precision
+
+
+def measure(
+    name: str, batch: int, threads: int, peers: list, options, versions: dict, quiet: Disturbance, absent: dict
+) -> Measured:
     result = Measured(name, batch, threads)
-    running = start(name, batch, threads, peers)
+    running = start(name, batch, threads, peers, absent)
     gemm = Running([OURS, "gemm"], threads)
     try:
         versions |= {peer: process.description for peer, process in running.items()}
@@ -114,7 +132,7 @@ def measure(name: str, batch: int, threads: int, peers: list, options, versions:
     return result
 
 
-def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running]:
+def start(name: str, batch: int, threads: int, peers: list, absent: dict) -> dict[str, Running]:
     expected = parameters(WORKLOADS[name].generator, (LATENT,)) + parameters(WORKLOADS[name].discriminator, (1, 28, 28))
     running = {}
     for peer in peers:
@@ -124,6 +142,7 @@ def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running
             running[peer] = Running(PEERS[peer].command, threads, PEERS[peer].environment, w=name, b=batch)
         except RuntimeError as error:
             print(f"{PEERS[peer].title} on {name}, batch {batch}: {error}", file=sys.stderr)
+            absent.setdefault(peer, f"on {name}, batch {batch}, {error}")
             continue
         if running[peer].parameters != expected:
             raise SystemExit(f"{peer} trains {running[peer].parameters} parameters on {name}, not {expected}")
@@ -179,8 +198,7 @@ def rotated(running: dict, turn: int) -> list:
     return names[turn:] + names[:turn]
 
 
-def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance) -> str:
-    titles = [PEERS[peer].title for peer in peers]
+def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance, absent: dict) -> str:
     parts = [
         "# A training step against the peers'\n",
         f"{datetime.date.today()}, {machine()}. {'; '.join(dict.fromkeys(versions.values()))}. "
@@ -189,28 +207,36 @@ def report(results: list[Measured], peers: list, versions: dict, options, quiet:
     for threads in options.threads:
         of_threads = [result for result in results if result.threads == threads]
         of_threads.sort(key=lambda result: (result.workload, result.batch))
-        if not of_threads:
-            continue
-        gemm = statistics.median(result.gemm for result in of_threads) / 1e9
-        parts.append(f"## Milliseconds per step, {threads} thread{'s' * (threads > 1)} (gemm: {gemm:.0f} GFLOPS)\n")
-        rows = [
-            [f"{r.workload}, {r.batch}", *cells(r.step, peers, 1e3, 1), r.ratio(), r.share()] for r in of_threads
-        ]
-        parts.append(table(["workload, batch", *titles, "ours / best peer", "of the gemm rate"], rows))
-        for title, values in (("Peak memory of the training process, MiB", "memory"), (GENERATED, "generation")):
-            rows = [
-                [r.workload, *cells(getattr(r, values), peers, 1, 0)] for r in of_threads if r.batch == 64
-            ]
-            if rows:
-                parts += [f"## {title}, {threads} thread{'s' * (threads > 1)}\n", table(["batch 64", *titles], rows)]
+        for precision, name in (("f32", "f32"), ("bf16", "mixed precision (bfloat16)")) if of_threads else ():
+            missing = {peer: reason for peer, reason in absent.items() if of(peer) == precision}
+            present = [peer for peer in peers if of(peer) == precision]
+            where = f"{name}, {threads} thread{'s' * (threads > 1)}"
+            parts += tables(of_threads, present, missing, precision, where)
     return "\n".join(parts)
 
 
+def tables(results: list[Measured], peers: list, absent: dict, precision: str, where: str) -> list[str]:
+    """Of one number of threads and one precision."""
+    titles = [PEERS[peer].title for peer in peers]
+    gemm = statistics.median(result.gemm for result in results) / 1e9
+    parts = [f"## Milliseconds per step, {where} (gemm in f32: {gemm:.0f} GFLOPS)\n"]
+    last = {"f32": "of the gemm rate", "bf16": "our best / best of all"}[precision]
+    rows = [
+        [*r.row("step", peers, 1e3, 1), r.ratio(precision), r.share() if precision == "f32" else r.ratio(*OUR)]
+        for r in results
+    ]
+    parts.append(table(["workload, batch", *titles, "ours / best peer", last], rows))
+    if absent:
+        reasons = "; ".join(f"{PEERS[peer].title} ({reason})" for peer, reason in absent.items())
+        parts.append(f"Missing: {reasons}.\n")
+    for title, values in (("Peak memory of the training process, MiB", "memory"), (GENERATED, "generation")):
+        rows = [r.row(values, peers, 1, 0) for r in results if getattr(r, values)]
+        if rows:
+            parts += [f"## {title}, {where}\n", table(["workload, batch", *titles], rows)]
+    return parts
+
+
 GENERATED = f"Samples per second, {SAMPLES:,} drawn"
-
-
-def cells(values: dict, peers: list, factor: float, digits: int) -> list[str]:
-    return [f"{values[peer] * factor:.{digits}f}" if values.get(peer) else "-" for peer in peers]
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -1,4 +1,6 @@
-"""Keras on TensorFlow: its step as a graph, or with --xla compiled by XLA. Channels last, TensorFlow's own layout."""
+"""Keras on TensorFlow: its step as a graph, or with --xla compiled by XLA; with --bf16 in mixed precision. Channels
+last, TensorFlow's own layout.
+"""
 
 import math
 import os
@@ -7,6 +9,7 @@ import peer
 
 parser = peer.arguments()
 parser.add_argument("--xla", action="store_true")
+parser.add_argument("--bf16", action="store_true")
 options = parser.parse_args()
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(options.threads)}
 
@@ -18,10 +21,14 @@ from workloads import LATENT, WORKLOADS
 
 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
 tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+if options.bf16:
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
 
 def build(description: list, shape: tuple) -> keras.Sequential:
-    return keras.Sequential([keras.Input(shape), *(layer(*part) for part in description)])
+    """With an output in f32, as Keras's guide to mixed precision advises; without --bf16 it is f32 anyway."""
+    output = layers.Activation("linear", dtype="float32")
+    return keras.Sequential([keras.Input(shape), *(layer(*part) for part in description), output])
 
 
 def layer(kind: str, *options) -> keras.Layer:
