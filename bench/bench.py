@@ -16,6 +16,7 @@ from peers import BENCH, OURS, PEERS, Running, cores, install
 from quiet import Disturbance
 from workloads import LATENT, WORKLOADS, parameters, step_products
 
+RESULTS = BENCH / "RESULTS.md"
 SAMPLES = 10_000
 OUR = {"f32": "ours", "bf16": "ours-bf16"}
 
@@ -31,15 +32,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
     parser.add_argument("--patience", type=float, default=1800.0, help="seconds to wait in all while others compute")
     parser.add_argument("--soak", action="store_true", help="only this: our memory over 10,000 steps of W1")
+    parser.add_argument("--curves", action="store_true", help="only this: losses on MNIST in both precisions")
     parser.add_argument("--output", type=Path, help="Markdown file for the tables; a full run's is bench/RESULTS.md")
     options = parser.parse_args()
     if options.quick:
         options.batches, options.threads, options.rounds, options.seconds = [64], options.threads[:1], 3, 0.5
     elif not options.output and len(sys.argv) == 1:
-        options.output = BENCH / "RESULTS.md"
+        options.output = RESULTS
     if options.soak:
         return soak()
     peers, absent = install(options.peers)
+    if options.curves:
+        return write_curves(options.output or RESULTS, options.workloads, peers)
     results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
     for threads in options.threads:
         for name in options.workloads:
@@ -52,6 +56,8 @@ def main() -> None:
                 if options.output:
                     options.output.write_text(report(results, peers, versions, options, quiet, absent))
     print(report(results, peers, versions, options, quiet, absent))
+    if options.output == RESULTS:
+        write_curves(RESULTS, options.workloads, peers)
 
 
 class Measured:
@@ -189,6 +195,40 @@ def soak() -> None:
         process.ask("step 1000")
         print(f"{steps:6} steps: {process.memory('VmRSS'):.1f} MiB", flush=True)
     process.stop()
+
+
+CURVES = "## Losses on MNIST, f32 beside mixed precision\n"
+CURVES_TEXT = """Batches of 64, the mean of each 100 of the first 500 steps. A peer begins with the same weights in both precisions
+and sees the same digits; two peers begin with different ones.
+"""
+
+
+def write_curves(output: Path, workloads: list[str], peers: list[str]) -> None:
+    """At the end of these results, in place of earlier ones."""
+    rows = []
+    for name in workloads:
+        for peer in peers:
+            if of(peer) == "f32" and f"{peer}-bf16" in peers:
+                rows.append([f"{name}, {PEERS[peer].title}", *curves(name, [peer, f"{peer}-bf16"])])
+                print(*rows[-1], sep="; ", file=sys.stderr, flush=True)
+    section = "\n".join([CURVES, CURVES_TEXT, table(["", "D, f32", "D, bf16", "G, f32", "G, bf16"], rows)])
+    before = output.read_text().partition(CURVES)[0].rstrip() + "\n\n" if output.exists() else ""
+    output.write_text(before + section)
+
+
+def curves(workload: str, pair: list[str]) -> list[str]:
+    """The discriminator's losses of both peers, then the generator's."""
+    cells = []
+    for peer in pair:
+        try:
+            process = Running(PEERS[peer].command, len(cores()), PEERS[peer].environment, w=workload, b=64)
+            losses = [process.losses(100) for _ in range(5)]
+            process.stop()
+            cells.append([" ".join(f"{loss:.2f}" for loss in network) for network in zip(*losses)])
+        except RuntimeError as error:
+            print(f"{PEERS[peer].title} on {workload}, losses: {error}", file=sys.stderr)
+            cells.append(["-", "-"])
+    return [of_peer[network] for network in range(2) for of_peer in cells]
 
 
 def rotated(running: dict, turn: int) -> list:

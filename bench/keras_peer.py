@@ -14,6 +14,7 @@ options = parser.parse_args()
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(options.threads)}
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -21,6 +22,7 @@ from workloads import LATENT, WORKLOADS
 
 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
 tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+keras.utils.set_random_seed(42)
 if options.bf16:
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
@@ -59,7 +61,7 @@ generator, discriminator = build(workload.generator, (LATENT,)), build(workload.
 g_adam, d_adam = (keras.optimizers.Adam(workload.rate, workload.beta1, epsilon=1e-8) for _ in range(2))
 g_adam.build(generator.trainable_variables)
 d_adam.build(discriminator.trainable_variables)
-real = tf.random.uniform((batch, 28, 28, 1), -1, 1)
+real = tf.Variable(tf.random.uniform((batch, 28, 28, 1), -1, 1))
 
 
 def cross_entropy(logits: tf.Tensor, target: float) -> tf.Tensor:
@@ -90,6 +92,10 @@ def generate(count: int) -> tf.Tensor:
     return generator(tf.random.normal((count, LATENT)), training=False)
 
 
+def show(images: np.ndarray) -> None:
+    real.assign(images[..., None])
+
+
 variables = generator.trainable_variables + discriminator.trainable_variables
 parameters = sum(math.prod(variable.shape) for variable in variables)
-peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", parameters, step, generate)
+peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", parameters, batch, step, generate, show)

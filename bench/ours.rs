@@ -44,6 +44,8 @@ struct Ours {
     d_adam: Adam,
     real: Tensor,
     rng: Rng,
+    digits: Option<Digits>,
+    shown: usize,
 }
 
 impl Ours {
@@ -61,6 +63,8 @@ impl Ours {
             generator,
             discriminator,
             rng,
+            digits: None,
+            shown: 0,
         })
     }
 }
@@ -76,6 +80,19 @@ impl Peer for Ours {
         let g_loss = bce(&self.discriminator.frozen().forward_t(&fake, true)?, 1.)?;
         self.g_adam.step(&g_loss)?;
         Ok([d_loss.to_scalar()?, g_loss.to_scalar()?])
+    }
+
+    fn show_digits(&mut self) -> Result<()> {
+        let digits = match self.digits.take() {
+            Some(digits) => digits,
+            None => Dataset::Mnist.load(Split::Train)?,
+        };
+        let next = self.shown..self.shown + self.real.dim(0)?;
+        self.shown = next.end;
+        let indices: Vec<usize> = next.map(|i| i % digits.len()).collect();
+        self.real = digits.tensors(&indices)?.0;
+        self.digits = Some(digits);
+        Ok(())
     }
 
     fn generate(&mut self, count: usize) -> Result<f32> {

@@ -115,6 +115,12 @@ class Running:
         self.process.stdin.flush()
         return float(self.line())
 
+    def losses(self, steps: int) -> list[float]:
+        """Trains on MNIST; the mean losses of the discriminator and of the generator."""
+        self.process.stdin.write(f"losses {steps}\n")
+        self.process.stdin.flush()
+        return [float(loss) for loss in self.line().split()]
+
     def line(self) -> str:
         line = self.process.stdout.readline()
         if not line:
