@@ -49,6 +49,7 @@ PEERS = {
     **both("torch-compile", Peer("PyTorch, compiled", "pytorch", python(TORCH, "--compile"), KEEP_MEMORY)),
     **both("keras", Peer("Keras", "keras", python("keras_peer.py"))),
     **both("keras-xla", Peer("Keras, XLA", "keras", python("keras_peer.py", "--xla"))),
+    **both("jax", Peer("JAX", "jax", python("jax_peer.py"))),
     "burn": Peer("burn", "burn", [BURN, "{w}", "{b}"]),
 }
 
