@@ -14,17 +14,21 @@ from pathlib import Path
 
 from peers import BENCH, OURS, PEERS, Running, cores, install
 from quiet import Disturbance
-from workloads import LATENT, WORKLOADS, parameters, step_products
+from workloads import VARIANTS, WORKLOADS, parameters, step_products
 
 RESULTS = BENCH / "RESULTS.md"
 SAMPLES = 10_000
+STEPS = WORKLOADS | VARIANTS
+OF_VARIANTS = ("ours", "torch")  # torch.compile fails on the double backward
 OUR = {"f32": "ours", "bf16": "ours-bf16"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
-    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument(
+        "--workloads", nargs="+", choices=STEPS, default=list(STEPS), metavar="STEP", help=", ".join(STEPS)
+    )
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 16, 256, 1024])
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, len(cores())}, reverse=True))
     parser.add_argument("--rounds", type=int, default=7)
@@ -88,9 +92,9 @@ class Measured:
         return f"{min(ours) / min(others):.2f}" if ours and others else ""
 
     def share(self) -> str:
-        if "ours" not in self.step:
+        if "ours" not in self.step or STEPS[self.workload].penalty:
             return ""
-        needed = 2 * step_products(WORKLOADS[self.workload], self.batch)
+        needed = 2 * step_products(STEPS[self.workload], self.batch)
         return f"{needed / self.step['ours'] / self.gemm:.0%}"
 
     def row(self, which: str, peers: list, factor: float, digits: int) -> list[str]:
@@ -139,10 +143,11 @@ def measure(
 
 
 def start(name: str, batch: int, threads: int, peers: list, absent: dict) -> dict[str, Running]:
-    expected = parameters(WORKLOADS[name].generator, (LATENT,)) + parameters(WORKLOADS[name].discriminator, (1, 28, 28))
+    workload = STEPS[name]
+    expected = parameters(workload.generator, workload.inputs()) + parameters(workload.discriminator, (1, 28, 28))
     running = {}
     for peer in peers:
-        if batch > PEERS[peer].largest:
+        if batch > PEERS[peer].largest or (name in VARIANTS and peer not in OF_VARIANTS):
             continue
         try:
             running[peer] = Running(PEERS[peer].command, threads, PEERS[peer].environment, w=name, b=batch)
@@ -206,7 +211,7 @@ and sees the same digits; two peers begin with different ones.
 def write_curves(output: Path, workloads: list[str], peers: list[str]) -> None:
     """At the end of these results, in place of earlier ones."""
     rows = []
-    for name in workloads:
+    for name in filter(WORKLOADS.get, workloads):
         for peer in peers:
             if of(peer) == "f32" and f"{peer}-bf16" in peers:
                 rows.append([f"{name}, {PEERS[peer].title}", *curves(name, [peer, f"{peer}-bf16"])])
@@ -257,6 +262,9 @@ def report(results: list[Measured], peers: list, versions: dict, options, quiet:
 
 def tables(results: list[Measured], peers: list, absent: dict, precision: str, where: str) -> list[str]:
     """Of one number of threads and one precision."""
+    results = [result for result in results if result.step.keys() & set(peers)]
+    if not results:
+        return []
     titles = [PEERS[peer].title for peer in peers]
     gemm = statistics.median(result.gemm for result in results) / 1e9
     parts = [f"## Milliseconds per step, {where} (gemm in f32: {gemm:.0f} GFLOPS)\n"]
