@@ -90,7 +90,7 @@ def conv(x: Array, weight: Array, stride: int) -> Array:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def up(x: Array, weight: Array, stride: int) -> Array:
     """A transposed convolution with its gradients written out, as those of the convolution that it transposes: XLA takes
-    40 times as long for the gradient of the weights that JAX would derive.
+    tens of times as long for the gradient of the weights that JAX would derive.
     """
     strides = (stride, stride)
     return lax.conv_transpose(x, weight, strides, "SAME", dimension_numbers=LAYOUT, transpose_kernel=True)
@@ -129,7 +129,7 @@ def cross_entropy(logits: Array, target: float) -> Array:
 workload, batch = WORKLOADS[options.workload], options.batch
 adam = optax.adam(workload.rate, workload.beta1)
 through_g, through_d = partial(forward, workload.generator), partial(forward, workload.discriminator)
-keys = random.split(random.key(42, impl="rbg"), 4)  # on a CPU faster than JAX's default, threefry
+keys = random.split(random.key(42), 4)
 networks = (
     build(workload.generator, (LATENT,), adam, keys[0]),
     build(workload.discriminator, (1, 28, 28), adam, keys[1]),

@@ -61,7 +61,7 @@ generator, discriminator = build(workload.generator, (LATENT,)), build(workload.
 g_adam, d_adam = (keras.optimizers.Adam(workload.rate, workload.beta1, epsilon=1e-8) for _ in range(2))
 g_adam.build(generator.trainable_variables)
 d_adam.build(discriminator.trainable_variables)
-real = tf.Variable(tf.random.uniform((batch, 28, 28, 1), -1, 1))
+real = tf.Variable(tf.random.uniform((batch, 28, 28, 1), -1, 1), trainable=False)
 
 
 def cross_entropy(logits: tf.Tensor, target: float) -> tf.Tensor:
