@@ -39,7 +39,7 @@ test: setup-tests  ## all tests
 	@$(ENV) cargo test --workspace --features cli
 	@$(ENV) $(VENV_PYTHON) -m pytest tests/python -ra -n 2 --dist loadfile
 
-bench:  ## a training step against PyTorch, Keras, burn and candle-nn; BENCH="--quick" for minutes instead of hours
+bench:  ## a training step against PyTorch, Keras, JAX, burn and candle-nn; BENCH="--quick" for minutes instead of hours
 	@$(PYTHON) bench/bench.py $(BENCH)
 
 quality:  ## trials of recipes, three seeds each, into bench/QUALITY.md; hours

@@ -8,21 +8,28 @@ import argparse
 import datetime
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from peers import BENCH, OURS, PEERS, Running, cores, install
 from quiet import Disturbance
-from workloads import LATENT, WORKLOADS, parameters, step_products
+from workloads import VARIANTS, WORKLOADS, parameters, step_products
 
+RESULTS = BENCH / "RESULTS.md"
 SAMPLES = 10_000
+STEPS = WORKLOADS | VARIANTS
+OF_VARIANTS = ("ours", "torch")  # torch.compile fails on the double backward
+OUR = {"f32": "ours", "bf16": "ours-bf16"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
-    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument(
+        "--workloads", nargs="+", choices=STEPS, default=list(STEPS), metavar="STEP", help=", ".join(STEPS)
+    )
     parser.add_argument("--batches", nargs="+", type=int, default=[64, 16, 256, 1024])
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, len(cores())}, reverse=True))
     parser.add_argument("--rounds", type=int, default=7)
@@ -30,28 +37,35 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
     parser.add_argument("--patience", type=float, default=1800.0, help="seconds to wait in all while others compute")
     parser.add_argument("--soak", action="store_true", help="only this: our memory over 10,000 steps of W1")
+    parser.add_argument("--profile", action="store_true", help="only this: what our step spends its time on")
+    parser.add_argument("--curves", action="store_true", help="only this: losses on MNIST in both precisions")
     parser.add_argument("--output", type=Path, help="Markdown file for the tables; a full run's is bench/RESULTS.md")
     options = parser.parse_args()
     if options.quick:
         options.batches, options.threads, options.rounds, options.seconds = [64], options.threads[:1], 3, 0.5
     elif not options.output and len(sys.argv) == 1:
-        options.output = BENCH / "RESULTS.md"
+        options.output = RESULTS
     if options.soak:
         return soak()
-    peers = install(options.peers)
+    if options.profile:
+        return profile(options.workloads)
+    peers, absent = install(options.peers)
+    if options.curves:
+        return write_curves(options.output or RESULTS, options.workloads, peers)
     results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
     for threads in options.threads:
         for name in options.workloads:
             contenders = peers
             for batch in options.batches:
-                results.append(measure(name, batch, threads, contenders, options, versions, quiet))
+                results.append(measure(name, batch, threads, contenders, options, versions, quiet, absent))
                 if batch == options.batches[0]:
-                    all_cores = threads == max(options.threads)
-                    contenders = results[-1].contenders(peers) if all_cores else ["ours"]
+                    contenders = results[-1].contenders(peers)
                 print(results[-1].line(), file=sys.stderr, flush=True)
                 if options.output:
-                    options.output.write_text(report(results, peers, versions, options, quiet))
-    print(report(results, peers, versions, options, quiet))
+                    options.output.write_text(report(results, peers, versions, options, quiet, absent))
+    print(report(results, peers, versions, options, quiet, absent))
+    if options.output == RESULTS:
+        write_curves(RESULTS, options.workloads, peers)
 
 
 class Measured:
@@ -64,30 +78,48 @@ class Measured:
         self.generation: dict[str, float] = {}
         self.gemm = 0.0
 
-    def contenders(self, peers: list) -> list:
-        """Ours, and who takes at most twice the best peer's time: at other batches the rest would only cost time."""
-        others = [seconds for name, seconds in self.step.items() if name != "ours"]
-        limit = 2 * min(others, default=0.0)
-        return [name for name in peers if name == "ours" or self.step.get(name, limit + 1) <= limit]
+    def others(self, *precisions: str) -> list[float]:
+        """The peers' seconds."""
+        return [seconds for name, seconds in self.step.items() if name not in OUR.values() and of(name) in precisions]
 
-    def ratio(self) -> str:
-        others = [seconds for name, seconds in self.step.items() if name != "ours"]
-        return f"{self.step['ours'] / min(others):.2f}" if others and "ours" in self.step else ""
+    def contenders(self, peers: list) -> list:
+        """Ours, and who takes at most twice the time of the best peer of its precision: at other batches the rest would
+        only cost time.
+        """
+        limits = {precision: 2 * min(self.others(precision), default=0.0) for precision in OUR}
+        return [name for name in peers if name in OUR.values() or self.step.get(name, float("inf")) <= limits[of(name)]]
+
+    def ratio(self, *precisions: str) -> str:
+        """The faster of ours to the best peer, of these precisions."""
+        ours = [self.step[OUR[precision]] for precision in precisions if OUR[precision] in self.step]
+        others = self.others(*precisions)
+        return f"{min(ours) / min(others):.2f}" if ours and others else ""
 
     def share(self) -> str:
-        if "ours" not in self.step:
+        if "ours" not in self.step or STEPS[self.workload].penalty:
             return ""
-        needed = 2 * step_products(WORKLOADS[self.workload], self.batch)
+        needed = 2 * step_products(STEPS[self.workload], self.batch)
         return f"{needed / self.step['ours'] / self.gemm:.0%}"
+
+    def row(self, which: str, peers: list, factor: float, digits: int) -> list[str]:
+        values = getattr(self, which)
+        cells = [f"{values[peer] * factor:.{digits}f}" if values.get(peer) else "-" for peer in peers]
+        return [f"{self.workload}, {self.batch}", *cells]
 
     def line(self) -> str:
         steps = ", ".join(f"{name} {seconds * 1e3:.1f}" for name, seconds in self.step.items())
         return f"{self.workload}, batch {self.batch}, {self.threads} threads: {steps} ms"
 
 
-def measure(name: str, batch: int, threads: int, peers: list, options, versions: dict, quiet: Disturbance) -> Measured:
+def of(peer: str) -> str:
+    return PEERS[peer].precision
+
+
+def measure(
+    name: str, batch: int, threads: int, peers: list, options, versions: dict, quiet: Disturbance, absent: dict
+) -> Measured:
     result = Measured(name, batch, threads)
-    running = start(name, batch, threads, peers)
+    running = start(name, batch, threads, peers, absent)
     gemm = Running([OURS, "gemm"], threads)
     try:
         versions |= {peer: process.description for peer, process in running.items()}
@@ -114,16 +146,18 @@ def measure(name: str, batch: int, threads: int, peers: list, options, versions:
     return result
 
 
-def start(name: str, batch: int, threads: int, peers: list) -> dict[str, Running]:
-    expected = parameters(WORKLOADS[name].generator, (LATENT,)) + parameters(WORKLOADS[name].discriminator, (1, 28, 28))
+def start(name: str, batch: int, threads: int, peers: list, absent: dict) -> dict[str, Running]:
+    workload = STEPS[name]
+    expected = parameters(workload.generator, workload.inputs()) + parameters(workload.discriminator, (1, 28, 28))
     running = {}
     for peer in peers:
-        if batch > PEERS[peer].largest:
+        if batch > PEERS[peer].largest or (name in VARIANTS and peer not in OF_VARIANTS):
             continue
         try:
             running[peer] = Running(PEERS[peer].command, threads, PEERS[peer].environment, w=name, b=batch)
         except RuntimeError as error:
             print(f"{PEERS[peer].title} on {name}, batch {batch}: {error}", file=sys.stderr)
+            absent.setdefault(peer, f"on {name}, batch {batch}, {error}")
             continue
         if running[peer].parameters != expected:
             raise SystemExit(f"{peer} trains {running[peer].parameters} parameters on {name}, not {expected}")
@@ -172,6 +206,48 @@ def soak() -> None:
     process.stop()
 
 
+def profile(workloads: list[str]) -> None:
+    install(["ours"])
+    for name in workloads:
+        for precision in ([], ["bf16"]):
+            print(" ".join([name, *precision]), flush=True)
+            subprocess.run([OURS, "profile", name, "64", *precision], check=True)
+
+
+CURVES = "## Losses on MNIST, f32 beside mixed precision\n"
+CURVES_TEXT = """Batches of 64, the mean of each 100 of the first 500 steps. A peer begins with the same weights in both precisions
+and sees the same digits; two peers begin with different ones.
+"""
+
+
+def write_curves(output: Path, workloads: list[str], peers: list[str]) -> None:
+    """At the end of these results, in place of earlier ones."""
+    rows = []
+    for name in filter(WORKLOADS.get, workloads):
+        for peer in peers:
+            if of(peer) == "f32" and f"{peer}-bf16" in peers:
+                rows.append([f"{name}, {PEERS[peer].title}", *curves(name, [peer, f"{peer}-bf16"])])
+                print(*rows[-1], sep="; ", file=sys.stderr, flush=True)
+    section = "\n".join([CURVES, CURVES_TEXT, table(["", "D, f32", "D, bf16", "G, f32", "G, bf16"], rows)])
+    before = output.read_text().partition(CURVES)[0].rstrip() + "\n\n" if output.exists() else ""
+    output.write_text(before + section)
+
+
+def curves(workload: str, pair: list[str]) -> list[str]:
+    """The discriminator's losses of both peers, then the generator's."""
+    cells = []
+    for peer in pair:
+        try:
+            process = Running(PEERS[peer].command, len(cores()), PEERS[peer].environment, w=workload, b=64)
+            losses = [process.losses(100) for _ in range(5)]
+            process.stop()
+            cells.append([" ".join(f"{loss:.2f}" for loss in network) for network in zip(*losses)])
+        except RuntimeError as error:
+            print(f"{PEERS[peer].title} on {workload}, losses: {error}", file=sys.stderr)
+            cells.append(["-", "-"])
+    return [of_peer[network] for network in range(2) for of_peer in cells]
+
+
 def rotated(running: dict, turn: int) -> list:
     """Nobody always follows the same one."""
     names = list(running)
@@ -179,8 +255,7 @@ def rotated(running: dict, turn: int) -> list:
     return names[turn:] + names[:turn]
 
 
-def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance) -> str:
-    titles = [PEERS[peer].title for peer in peers]
+def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance, absent: dict) -> str:
     parts = [
         "# A training step against the peers'\n",
         f"{datetime.date.today()}, {machine()}. {'; '.join(dict.fromkeys(versions.values()))}. "
@@ -189,28 +264,39 @@ def report(results: list[Measured], peers: list, versions: dict, options, quiet:
     for threads in options.threads:
         of_threads = [result for result in results if result.threads == threads]
         of_threads.sort(key=lambda result: (result.workload, result.batch))
-        if not of_threads:
-            continue
-        gemm = statistics.median(result.gemm for result in of_threads) / 1e9
-        parts.append(f"## Milliseconds per step, {threads} thread{'s' * (threads > 1)} (gemm: {gemm:.0f} GFLOPS)\n")
-        rows = [
-            [f"{r.workload}, {r.batch}", *cells(r.step, peers, 1e3, 1), r.ratio(), r.share()] for r in of_threads
-        ]
-        parts.append(table(["workload, batch", *titles, "ours / best peer", "of the gemm rate"], rows))
-        for title, values in (("Peak memory of the training process, MiB", "memory"), (GENERATED, "generation")):
-            rows = [
-                [r.workload, *cells(getattr(r, values), peers, 1, 0)] for r in of_threads if r.batch == 64
-            ]
-            if rows:
-                parts += [f"## {title}, {threads} thread{'s' * (threads > 1)}\n", table(["batch 64", *titles], rows)]
+        for precision, name in (("f32", "f32"), ("bf16", "mixed precision (bfloat16)")) if of_threads else ():
+            missing = {peer: reason for peer, reason in absent.items() if of(peer) == precision}
+            present = [peer for peer in peers if of(peer) == precision]
+            where = f"{name}, {threads} thread{'s' * (threads > 1)}"
+            parts += tables(of_threads, present, missing, precision, where)
     return "\n".join(parts)
 
 
+def tables(results: list[Measured], peers: list, absent: dict, precision: str, where: str) -> list[str]:
+    """Of one number of threads and one precision."""
+    results = [result for result in results if result.step.keys() & set(peers)]
+    if not results:
+        return []
+    titles = [PEERS[peer].title for peer in peers]
+    gemm = statistics.median(result.gemm for result in results) / 1e9
+    parts = [f"## Milliseconds per step, {where} (gemm in f32: {gemm:.0f} GFLOPS)\n"]
+    last = {"f32": "of the gemm rate", "bf16": "our best / best of all"}[precision]
+    rows = [
+        [*r.row("step", peers, 1e3, 1), r.ratio(precision), r.share() if precision == "f32" else r.ratio(*OUR)]
+        for r in results
+    ]
+    parts.append(table(["workload, batch", *titles, "ours / best peer", last], rows))
+    if absent:
+        reasons = "; ".join(f"{PEERS[peer].title} ({reason})" for peer, reason in absent.items())
+        parts.append(f"Missing: {reasons}.\n")
+    for title, values in (("Peak memory of the training process, MiB", "memory"), (GENERATED, "generation")):
+        rows = [r.row(values, peers, 1, 0) for r in results if getattr(r, values)]
+        if rows:
+            parts += [f"## {title}, {where}\n", table(["workload, batch", *titles], rows)]
+    return parts
+
+
 GENERATED = f"Samples per second, {SAMPLES:,} drawn"
-
-
-def cells(values: dict, peers: list, factor: float, digits: int) -> list[str]:
-    return [f"{values[peer] * factor:.{digits}f}" if values.get(peer) else "-" for peer in peers]
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

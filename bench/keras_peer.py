@@ -1,4 +1,6 @@
-"""Keras on TensorFlow: its step as a graph, or with --xla compiled by XLA. Channels last, TensorFlow's own layout."""
+"""Keras on TensorFlow: its step as a graph, or with --xla compiled by XLA; with --bf16 in mixed precision. Channels
+last, TensorFlow's own layout.
+"""
 
 import math
 import os
@@ -7,10 +9,12 @@ import peer
 
 parser = peer.arguments()
 parser.add_argument("--xla", action="store_true")
+parser.add_argument("--bf16", action="store_true")
 options = parser.parse_args()
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": str(options.threads)}
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -18,10 +22,15 @@ from workloads import LATENT, WORKLOADS
 
 tf.config.threading.set_intra_op_parallelism_threads(options.threads)
 tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+keras.utils.set_random_seed(42)
+if options.bf16:
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
 
 def build(description: list, shape: tuple) -> keras.Sequential:
-    return keras.Sequential([keras.Input(shape), *(layer(*part) for part in description)])
+    """With an output in f32, as Keras's guide to mixed precision advises; without --bf16 it is f32 anyway."""
+    output = layers.Activation("linear", dtype="float32")
+    return keras.Sequential([keras.Input(shape), *(layer(*part) for part in description), output])
 
 
 def layer(kind: str, *options) -> keras.Layer:
@@ -52,7 +61,7 @@ generator, discriminator = build(workload.generator, (LATENT,)), build(workload.
 g_adam, d_adam = (keras.optimizers.Adam(workload.rate, workload.beta1, epsilon=1e-8) for _ in range(2))
 g_adam.build(generator.trainable_variables)
 d_adam.build(discriminator.trainable_variables)
-real = tf.random.uniform((batch, 28, 28, 1), -1, 1)
+real = tf.Variable(tf.random.uniform((batch, 28, 28, 1), -1, 1), trainable=False)
 
 
 def cross_entropy(logits: tf.Tensor, target: float) -> tf.Tensor:
@@ -83,6 +92,10 @@ def generate(count: int) -> tf.Tensor:
     return generator(tf.random.normal((count, LATENT)), training=False)
 
 
+def show(images: np.ndarray) -> None:
+    real.assign(images[..., None])
+
+
 variables = generator.trainable_variables + discriminator.trainable_variables
 parameters = sum(math.prod(variable.shape) for variable in variables)
-peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", parameters, step, generate)
+peer.serve(f"Keras {keras.__version__} on TensorFlow {tf.__version__}", parameters, batch, step, generate, show)

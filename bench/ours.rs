@@ -11,8 +11,7 @@ mod workloads;
 
 use std::time::Instant;
 
-use digit_gan::loss::bce;
-use digit_gan::nn::{Network, Precision};
+use digit_gan::nn::Network;
 use digit_gan::prelude::*;
 use digit_gan::profile::profile;
 use peer::{Peer, Result, serve};
@@ -63,8 +62,13 @@ struct Ours {
     discriminator: Network,
     g_adam: Adam,
     d_adam: Adam,
+    loss: GanLoss,
+    penalty: Option<Penalty>,
+    classes: Option<usize>,
     real: Tensor,
     rng: Rng,
+    digits: Option<Digits>,
+    shown: usize,
 }
 
 impl Ours {
@@ -81,29 +85,81 @@ impl Ours {
         Ok(Ours {
             g_adam: adam(&generator)?,
             d_adam: adam(&discriminator)?,
+            loss: workload.loss,
+            penalty: workload.penalty,
+            classes: workload.classes,
             real: rng.uniform((batch, 1, 28, 28), -1., 1.)?,
             generator,
             discriminator,
             rng,
+            digits: None,
+            shown: 0,
+        })
+    }
+
+    /// The classes of a batch, if there are any: each in turn.
+    fn labels(&self, count: usize) -> Result<Option<Tensor>> {
+        let Some(classes) = self.classes else {
+            return Ok(None);
+        };
+        let labels = (0..count).map(|i| (i % classes) as u32);
+        Ok(Some(Tensor::from_iter(labels, &Device::Cpu)?))
+    }
+
+    /// Noise, and beside it the classes.
+    fn input(&self, count: usize) -> Result<Tensor> {
+        let noise = self.rng.normal((count, LATENT))?;
+        Ok(match (self.labels(count)?, self.classes) {
+            (Some(labels), Some(classes)) => with_class(&noise, &labels, classes)?,
+            _ => noise,
+        })
+    }
+
+    fn logits(&self, discriminator: &Network, images: &Tensor) -> Result<Tensor> {
+        let output = discriminator.forward_t(images, true)?;
+        Ok(match self.labels(images.dim(0)?)? {
+            Some(labels) => class_logit(&output, &labels)?,
+            None => output,
         })
     }
 }
 
 impl Peer for Ours {
     fn step(&mut self) -> Result<[f32; 2]> {
-        let noise = self.rng.normal((self.real.dim(0)?, LATENT))?;
-        let fake = self.generator.forward_t(&noise, true)?;
-        let on_real = self.discriminator.forward_t(&self.real, true)?;
-        let on_fake = self.discriminator.forward_t(&fake.detach(), true)?;
-        let d_loss = (bce(&on_real, 1.)? + bce(&on_fake, 0.)?)?;
+        let batch = self.real.dim(0)?;
+        let fake = self.generator.forward_t(&self.input(batch)?, true)?;
+        let constant = fake.detach();
+        let on_real = self.logits(&self.discriminator, &self.real)?;
+        let on_fake = self.logits(&self.discriminator, &constant)?;
+        let mut d_loss = self.loss.discriminator(&on_real, &on_fake, 1.)?;
+        if let Some(penalty) = self.penalty {
+            let (judge, labels) = (&self.discriminator, self.labels(batch)?);
+            let added =
+                penalty.compute(judge, &self.real, &constant, labels.as_ref(), &self.rng)?;
+            d_loss = (d_loss + added)?;
+        }
         self.d_adam.step(&d_loss)?;
-        let g_loss = bce(&self.discriminator.frozen().forward_t(&fake, true)?, 1.)?;
+        let on_fake = self.logits(&self.discriminator.frozen(), &fake)?;
+        let g_loss = self.loss.generator(&on_real.detach(), &on_fake)?;
         self.g_adam.step(&g_loss)?;
         Ok([d_loss.to_scalar()?, g_loss.to_scalar()?])
     }
 
+    fn show_digits(&mut self) -> Result<()> {
+        let digits = match self.digits.take() {
+            Some(digits) => digits,
+            None => Dataset::Mnist.load(Split::Train)?,
+        };
+        let next = self.shown..self.shown + self.real.dim(0)?;
+        self.shown = next.end;
+        let indices: Vec<usize> = next.map(|i| i % digits.len()).collect();
+        self.real = digits.tensors(&indices)?.0;
+        self.digits = Some(digits);
+        Ok(())
+    }
+
     fn generate(&mut self, count: usize) -> Result<f32> {
-        let images = self.generator.forward(&self.rng.normal((count, LATENT))?)?;
+        let images = self.generator.forward(&self.input(count)?)?;
         Ok(images.flatten_all()?.get(0)?.to_scalar()?)
     }
 }

@@ -10,6 +10,11 @@ pub trait Peer {
     /// Trains once; returns both losses.
     fn step(&mut self) -> Result<[f32; 2]>;
 
+    /// Makes the next digits of MNIST's training file the real images of the next step.
+    fn show_digits(&mut self) -> Result<()> {
+        Err("this peer trains on noise alone".into())
+    }
+
     /// Draws `count` samples; returns one of their values.
     fn generate(&mut self, count: usize) -> Result<f32>;
 }
@@ -33,6 +38,17 @@ pub fn serve(description: &str, parameters: usize, mut peer: impl Peer) -> Resul
                 if !losses.iter().all(|loss| loss.is_finite()) {
                     return Err(format!("{description}: the losses are {losses:?}").into());
                 }
+            }
+            ["losses", count] => {
+                let count: usize = count.parse()?;
+                let mut means = [0.; 2];
+                for _ in 0..count {
+                    peer.show_digits()?;
+                    let losses = peer.step()?;
+                    means = [0, 1].map(|i| means[i] + f64::from(losses[i]) / count as f64);
+                }
+                println!("{} {}", means[0], means[1]);
+                continue;
             }
             ["generate", count, batch] => {
                 let (count, batch): (usize, usize) = (count.parse()?, batch.parse()?);

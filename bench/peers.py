@@ -23,44 +23,61 @@ class Peer(NamedTuple):
     command: list  # {w}, {b}, {t}: workload, batch, threads
     environment: dict = {}
     largest: int = 10**9  # above this batch it would keep the others waiting for minutes
+    precision: str = "f32"  # or "bf16": layers compute in bfloat16, weights and Adam stay f32
+
+
+def python(script: str, *flags: str) -> list:
+    return [PYTHON, BENCH / script, "{w}", "{b}", "{t}", *flags]
 
 
 # Keeps large blocks instead of giving them back to the system after each use: 5 to 10% of PyTorch's step, and nothing
 # or less than nothing for the others.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
+
+def both(name: str, peer: Peer, *, flag: str = "--bf16") -> dict[str, Peer]:
+    """The peer in f32 and, by one more argument, in mixed precision."""
+    mixed = peer._replace(title=f"{peer.title}, bf16", command=[*peer.command, flag], precision="bf16")
+    return {name: peer, f"{name}-bf16": mixed}
+
+
+TORCH = "torch_peer.py"
 PEERS = {
-    "ours": Peer("ours", "ours", [OURS, "ours", "{w}", "{b}"]),
+    **both("ours", Peer("ours", "ours", [OURS, "ours", "{w}", "{b}"]), flag="bf16"),
     "candle": Peer("candle-nn", "ours", [OURS, "candle", "{w}", "{b}"], largest=256),
-    "torch": Peer("PyTorch", "pytorch", [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}"], KEEP_MEMORY),
-    "torch-compile": Peer(
-        "PyTorch, compiled",
-        "pytorch",
-        [PYTHON, BENCH / "torch_peer.py", "{w}", "{b}", "{t}", "--compile"],
-        KEEP_MEMORY,
-    ),
-    "keras": Peer("Keras", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}"]),
-    "keras-xla": Peer("Keras, XLA", "keras", [PYTHON, BENCH / "keras_peer.py", "{w}", "{b}", "{t}", "--xla"]),
+    **both("torch", Peer("PyTorch", "pytorch", python(TORCH), KEEP_MEMORY)),
+    **both("torch-compile", Peer("PyTorch, compiled", "pytorch", python(TORCH, "--compile"), KEEP_MEMORY)),
+    **both("keras", Peer("Keras", "keras", python("keras_peer.py"))),
+    **both("keras-xla", Peer("Keras, XLA", "keras", python("keras_peer.py", "--xla"))),
+    **both("jax", Peer("JAX", "jax", python("jax_peer.py"))),
     "burn": Peer("burn", "burn", [BURN, "{w}", "{b}"]),
 }
 
 
-def install(peers: list[str]) -> list[str]:
-    """Builds and installs what these peers need; returns those that can run, and says why the others can't."""
-    failed = set()
+def install(peers: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Builds and installs what these peers need. Those that can run, and of the others why they cannot."""
+    failed = {}
     for what in dict.fromkeys(PEERS[name].install for name in peers):
         print(f"Setting up {what} ...", file=sys.stderr, flush=True)
-        if not VENV.exists() and what in ("pytorch", "keras"):
+        requirements = BENCH / f"requirements-{what}.txt"
+        if not VENV.exists() and requirements.exists():
             venv.create(VENV, with_pip=True)
         command = {
             "ours": [*CARGO, "--package", "digit-gan", "--example", "bench"],
             "burn": [*CARGO, "--manifest-path", BENCH / "burn/Cargo.toml"],
-        }.get(what, [PYTHON, "-m", "pip", "install", "--quiet", "--requirement", BENCH / f"requirements-{what}.txt"])
+        }.get(what, [PYTHON, "-m", "pip", "install", "--quiet", "--requirement", requirements])
         done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             print(done.stderr, f"{what} cannot be set up (see above) and is left out.", file=sys.stderr)
-            failed.add(what)
-    return [name for name in peers if PEERS[name].install not in failed]
+            failed[what] = last_line(done.stderr)
+    missing = {name: failed[PEERS[name].install] for name in peers if PEERS[name].install in failed}
+    return [name for name in peers if name not in missing], missing
+
+
+def last_line(text: str) -> str:
+    """Of an error's text the line that says what went wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if line.lower().startswith("error")), lines[-1] if lines else "no message")
 
 
 def cores() -> list[int]:
@@ -98,6 +115,12 @@ class Running:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         return float(self.line())
+
+    def losses(self, steps: int) -> list[float]:
+        """Trains on MNIST; the mean losses of the discriminator and of the generator."""
+        self.process.stdin.write(f"losses {steps}\n")
+        self.process.stdin.flush()
+        return [float(loss) for loss in self.line().split()]
 
     def line(self) -> str:
         line = self.process.stdout.readline()

@@ -18,6 +18,11 @@ class Workload(NamedTuple):
     discriminator: list
     rate: float
     beta1: float
+    classes: int = 0  # of a conditional GAN: one-hot beside the noise, and as many more outputs, see VARIANTS
+    penalty: str = ""  # on the slope of the discriminator: "r1" or "wgan-gp"
+
+    def inputs(self) -> tuple:
+        return (LATENT + self.classes,)
 
 
 W1 = Workload(
@@ -42,8 +47,14 @@ W2 = Workload(
     0.9,
 )
 
-def compact(title: str, generator: tuple, discriminator: tuple, rate: float) -> Workload:
-    """The generator's hidden units and its channels of 7x7 and 14x14 pixels; the discriminator's channels and units."""
+
+def compact(
+    title: str, generator: tuple, discriminator: tuple, rate: float, classes: int = 0, penalty: str = ""
+) -> Workload:
+    """The generator's hidden units and its channels of 7x7 and 14x14 pixels; the discriminator's channels and units.
+    Under a penalty the discriminator has biases instead of normalisation, which would mix the gradients of a batch.
+    """
+    bias, norm = (True, []) if penalty else (False, [("norm", 0.9)])
     (hidden, small, large), (first, second, units) = generator, discriminator
     return Workload(
         title,
@@ -52,19 +63,32 @@ def compact(title: str, generator: tuple, discriminator: tuple, rate: float) -> 
         + [("up", large, 4, 2, False), ("norm", 0.9), ("leaky", 0.2)]
         + [("up", 1, 4, 2, True), ("tanh",)],
         [("conv", first, 4, 2, True), ("leaky", 0.2)]
-        + [("conv", second, 4, 2, False), ("norm", 0.9), ("leaky", 0.2), ("shape", (second * 7 * 7,))]
-        + [("dense", units, False), ("norm", 0.9), ("leaky", 0.2), ("dense", 1, True)],
+        + [("conv", second, 4, 2, bias), *norm, ("leaky", 0.2), ("shape", (second * 7 * 7,))]
+        + [("dense", units, bias), *norm, ("leaky", 0.2), ("dense", 1 + classes, True)],
         rate,
         0.5,
+        classes,
+        penalty,
     )
 
 
-W3 = compact("compact GAN (Lucic et al. 2018)", (1024, 128, 64), (64, 128, 1024), 2e-4)
+W3_WIDTHS, W4_WIDTHS = ((1024, 128, 64), (64, 128, 1024)), ((512, 64, 32), (16, 32, 256))
+W3 = compact("compact GAN (Lucic et al. 2018)", *W3_WIDTHS, 2e-4)
 
 # The recipe's generator has twice this learning rate; a step costs the same with either.
-W4 = compact("our default recipe, lean", (512, 64, 32), (16, 32, 256), 5e-4)
+W4 = compact("our default recipe, lean", *W4_WIDTHS, 5e-4)
 
 WORKLOADS = {"W1": W1, "W2": W2, "W3": W3, "W4": W4}
+
+# Other steps on the same networks. The logit of an image is the sum of the discriminator's first output and of that of
+# its class. "r1": 1/2 mean |gradient|^2 of the logit at the real images, beside cross-entropy. "wgan-gp": 10 mean
+# (|gradient| - 1)^2 at random points between real and generated images, beside the means of the logits; one update of
+# the discriminator a step, as for all.
+VARIANTS = {
+    "W4-conditional": compact("lean-conditional", *W4_WIDTHS, 5e-4, classes=10),
+    "W3-r1": compact("W3 with R1", *W3_WIDTHS, 2e-4, penalty="r1"),
+    "W3-wgan-gp": compact("W3 as WGAN-GP", *W3_WIDTHS, 2e-4, penalty="wgan-gp"),
+}
 
 
 def padding(kernel: int, stride: int) -> int:
@@ -124,9 +148,9 @@ def kernel_taps(large: int, small: int, kernel: int, stride: int, skip_padding: 
 def step_products(workload: Workload, batch: int, skip_padding: bool = True) -> int:
     """Multiply-adds that one training step needs: three forward and three backward passes of the discriminator and one
     of each of the generator, without the gradients that nobody uses (of the noise; of the images and the
-    discriminator's weights where the other network learns).
+    discriminator's weights where the other network learns). A penalty is not counted.
     """
-    generator = products(workload.generator, (LATENT,), skip_padding)
+    generator = products(workload.generator, workload.inputs(), skip_padding)
     discriminator = products(workload.discriminator, (1, 28, 28), skip_padding)
     d_update = 2 * (3 * sum(discriminator) - discriminator[0])  # forward, weights, inputs; on real and on fake
     g_update = 3 * sum(generator) - generator[0] + 2 * sum(discriminator)
