@@ -1,5 +1,5 @@
-//! Our side of the benchmark, and candle-nn's plain layers: `bench ours WORKLOAD BATCH [bf16]`, `bench candle WORKLOAD
-//! BATCH`; `bench profile WORKLOAD BATCH [bf16]` for where a step's time goes, or `bench gemm` for the rate of one large
+//! Our side of the benchmark, and candle-nn's plain layers: `bench ours WORKLOAD BATCH [mixed|bf16]`, `bench candle WORKLOAD
+//! BATCH`; `bench profile WORKLOAD BATCH [mixed|bf16]` for where a step's time goes, or `bench gemm` for the rate of one large
 //! matrix product in GFLOPS. The number of threads is RAYON_NUM_THREADS's.
 
 #[path = "candle.rs"]
@@ -42,16 +42,17 @@ fn main() -> Result<()> {
             let peer = candle::Plain::new(&workload(name, 0.3), batch.parse()?)?;
             serve("candle-nn 0.11.1", peer.parameters(), peer)
         }
-        _ => Err("usage: bench gemm | bench ours|profile WORKLOAD BATCH [bf16] | bench candle WORKLOAD BATCH".into()),
+        _ => Err("usage: bench gemm | bench ours|profile WORKLOAD BATCH [mixed|bf16] | bench candle WORKLOAD BATCH".into()),
     }
 }
 
 /// Steps of which a profile is taken.
 const PROFILED: usize = 100;
 
-/// `bf16`, or nothing for f32.
+/// `mixed`, `bf16`, or nothing for f32.
 fn precision_of(arguments: &[&str]) -> Precision {
     match arguments {
+        ["mixed"] => Precision::Mixed,
         ["bf16"] => Precision::Bf16,
         _ => Precision::F32,
     }

@@ -156,7 +156,7 @@ fn short(tensor: Tensor) -> Result<Tensor> {
 
 fn check(case: &Case) -> Result<bool> {
     let mut has_output = true;
-    for precision in [Precision::F32, Precision::Bf16] {
+    for precision in [Precision::F32, Precision::Mixed, Precision::Bf16] {
         let errors = errors(case, precision)?;
         has_output = errors.is_some();
         for (what, error) in errors.into_iter().flatten() {

@@ -58,6 +58,7 @@ fn check_layer(
     let expected_grads = backward(&expected, &weights);
     let paths = [
         ("fast", network.clone()),
+        ("mixed", network.with_precision(Precision::Mixed)),
         ("bf16", network.with_precision(Precision::Bf16)),
         ("candle", network.reference()),
     ];
@@ -84,17 +85,26 @@ fn short(tensor: Tensor) -> Tensor {
 }
 
 #[test]
-fn bf16_is_for_training_and_near_f32() {
+fn lower_precision_is_for_training_and_as_near_as_it_says() {
     let rng = Rng::seed(1);
     let network = digit_gan::recipe::Recipe::lean().generator;
     let network = network.build(&rng).unwrap();
-    let mixed = network.with_precision(Precision::Bf16);
     let x = rng.normal((64, 100)).unwrap();
-    let finished = |network: &Network| values(&network.forward(&x).unwrap());
-    assert_eq!(finished(&mixed), finished(&network));
     let training = |network: &Network| network.forward_t(&x, true).unwrap();
-    let off = distance(&training(&mixed), &training(&network));
-    assert!((1e-4..0.1).contains(&off), "{off}");
+    let off = |precision| {
+        distance(
+            &training(&network.with_precision(precision)),
+            &training(&network),
+        )
+    };
+    let (mixed, bf16) = (off(Precision::Mixed), off(Precision::Bf16));
+    assert!((1e-7..5e-4).contains(&mixed), "{mixed}");
+    assert!((1e-3..0.1).contains(&bf16), "{bf16}");
+    let finished = |network: &Network| values(&network.forward(&x).unwrap());
+    assert_eq!(
+        finished(&network.with_precision(Precision::Bf16)),
+        finished(&network)
+    );
 }
 
 /// Moves all parameters away from the initial zeros and ones, which hide mistakes.

@@ -52,7 +52,7 @@ fn recipes() -> Vec<Recipe> {
             loss: GanLoss::LeastSquares,
             real_target: 0.9,
             schedule: Schedule::Linear { to: 0. },
-            precision: Precision::Bf16,
+            precision: Precision::Mixed,
             ..Recipe::compact()
         },
     ];

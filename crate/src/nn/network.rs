@@ -137,7 +137,7 @@ impl Network {
     /// ```
     /// # use digit_gan::{nn::{Precision, Sequential}, rng::Rng};
     /// # let rng = Rng::seed(1);
-    /// let generator = Sequential::new("generator", [100]).dense(784).build(&rng)?.with_precision(Precision::Bf16);
+    /// let generator = Sequential::new("generator", [100]).dense(784).build(&rng)?.with_precision(Precision::Mixed);
     /// # Ok::<(), digit_gan::Error>(())
     /// ```
     pub fn with_precision(&self, precision: Precision) -> Network {

@@ -14,7 +14,7 @@ use super::buffer::Pool;
 use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product};
 use super::geometry::{Conv, Size};
-use super::precision::Precision;
+use super::precision::Factors;
 use super::winograd::Winograd;
 
 /// Up to this number of weights per small channel, a patch of the big image is copied together: the products over single
@@ -26,7 +26,7 @@ const PARTS: usize = 4;
 /// What a pass gives all its products.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
-    pub precision: Precision,
+    pub factors: Factors,
     pub pool: &'a Pool,
 }
 
@@ -45,9 +45,9 @@ impl Conv {
         n: usize,
         context: Context,
     ) {
-        let Context { pool, precision } = context;
-        match (self.is_bf16(precision), up) {
-            (true, _) => self.pass_bf16(up, weights, x, y, n, pool),
+        let Context { pool, factors } = context;
+        match (self.is_bf16(factors), up) {
+            (true, _) => self.pass_bf16(up, weights, x, y, n, context),
             (false, false) => self.down(weights, x, y, n, pool),
             (false, true) => self.up(weights, x, y, n, pool),
         }
@@ -157,11 +157,12 @@ impl Conv {
         gradient: &mut [f32],
         add: bool,
         n: usize,
-        Context { pool, precision }: Context,
+        context: Context,
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
-        if self.is_bf16(precision) {
-            return self.weights_bf16((big, small), gradient, add, n, pool);
+        let pool = context.pool;
+        if self.is_bf16(context.factors) {
+            return self.weights_bf16((big, small), gradient, add, n, context);
         }
         if self.is_dense() {
             let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());

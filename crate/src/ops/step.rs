@@ -4,7 +4,7 @@ use std::any::Any;
 
 use super::buffer::{Buffer, Pool};
 use super::conv::Context;
-use super::precision::Precision;
+use super::precision::{Factors, Precision};
 use crate::profile::Part;
 use crate::rng::Rng;
 
@@ -76,7 +76,7 @@ pub(crate) struct Backward<'a> {
 impl<'a> Forward<'a> {
     pub(crate) fn context(&self) -> Context<'a> {
         Context {
-            precision: self.precision,
+            factors: Factors::forward(self.precision),
             pool: self.pool,
         }
     }
@@ -85,7 +85,7 @@ impl<'a> Forward<'a> {
 impl<'a> Backward<'a> {
     pub(crate) fn context(&self) -> Context<'a> {
         Context {
-            precision: self.precision,
+            factors: Factors::backward(self.precision),
             pool: self.pool,
         }
     }

@@ -194,7 +194,7 @@ impl Trainer {
     pub fn on(mut self, device: &Device) -> Result<Self> {
         if !device.is_cpu() && self.recipe.precision != Precision::F32 {
             return Err(Error::Value(
-                "precision bf16 is for runs on a CPU: set precision to f32, or leave the run there"
+                "a precision other than f32 is for runs on a CPU: set precision to f32, or leave the run there"
                     .into(),
             ));
         }

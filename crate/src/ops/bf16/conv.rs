@@ -5,18 +5,18 @@ use rayon::prelude::*;
 use super::operand::{Operand, Side, Source, product};
 use super::tile::{BLOCK, EDGE};
 use super::unit::Segment;
-use crate::ops::buffer::Pool;
+use crate::ops::conv::Context;
 use crate::ops::geometry::Conv;
-use crate::ops::precision::Precision;
+use crate::ops::precision::Factors;
 
 /// Rows of a dense layer's product that a thread takes at a time.
 const ROWS: usize = 4 * EDGE;
 
 impl Conv {
     /// Whether its products are in bfloat16: asked for, and not of so few values that packing them costs more.
-    pub(in crate::ops) fn is_bf16(&self, precision: Precision) -> bool {
+    pub(in crate::ops) fn is_bf16(&self, factors: Factors) -> bool {
         let few = self.patch().min(self.small.c) < EDGE;
-        precision == Precision::Bf16 && !self.is_thin() && !(self.is_dense() && few)
+        factors != Factors::F32 && !self.is_thin() && !(self.is_dense() && few)
     }
 
     /// [`Conv::pass`] in bfloat16.
@@ -27,13 +27,13 @@ impl Conv {
         x: &[f32],
         y: &mut [f32],
         n: usize,
-        pool: &Pool,
+        context: Context,
     ) {
         let weights = &weights[..self.weight_len()];
         match (self.is_dense(), up) {
-            (true, _) => self.dense_bf16(up, weights, x, y, n, pool),
-            (false, true) => self.up_bf16(weights, x, y, n, pool),
-            (false, false) => self.down_bf16(weights, x, y, n, pool),
+            (true, _) => self.dense_bf16(up, weights, x, y, n, context),
+            (false, true) => self.up_bf16(weights, x, y, n, context),
+            (false, false) => self.down_bf16(weights, x, y, n, context),
         }
     }
 
@@ -44,7 +44,7 @@ impl Conv {
         x: &[f32],
         y: &mut [f32],
         n: usize,
-        pool: &Pool,
+        context: Context,
     ) {
         let (inputs, outputs) = (self.patch(), self.small.c);
         let weights = Source {
@@ -64,8 +64,8 @@ impl Conv {
         } else {
             [Side::Right, Side::Left]
         };
-        let weights = Operand::new(weights, up, w_side, pool);
-        let x = Operand::new(x, false, x_side, pool);
+        let weights = Operand::new(weights, up, w_side, context);
+        let x = Operand::new(x, false, x_side, context);
         let operands = if turned {
             [&x, &weights]
         } else {
@@ -80,7 +80,14 @@ impl Conv {
         rows.for_each(|(i, y)| product(operands, &all, (y, n), i * ROWS / EDGE, turned, false));
     }
 
-    fn down_bf16(&self, weights: &[f32], big: &[f32], small: &mut [f32], n: usize, pool: &Pool) {
+    fn down_bf16(
+        &self,
+        weights: &[f32],
+        big: &[f32],
+        small: &mut [f32],
+        n: usize,
+        context: Context,
+    ) {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = bc.div_ceil(BLOCK);
         let weights = Operand::new(
@@ -91,7 +98,7 @@ impl Conv {
             },
             false,
             Side::Left,
-            pool,
+            context,
         );
         let big = Operand::new(
             Source {
@@ -101,7 +108,7 @@ impl Conv {
             },
             false,
             Side::Right,
-            pool,
+            context,
         );
         let pixels = small.par_chunks_mut(sc * n).enumerate();
         pixels.for_each(|(o, small)| {
@@ -127,7 +134,7 @@ impl Conv {
         });
     }
 
-    fn up_bf16(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize, pool: &Pool) {
+    fn up_bf16(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize, context: Context) {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = sc.div_ceil(BLOCK);
         let weights = Operand::new(
@@ -138,7 +145,7 @@ impl Conv {
             },
             true,
             Side::Left,
-            pool,
+            context,
         );
         let small = Operand::new(
             Source {
@@ -148,7 +155,7 @@ impl Conv {
             },
             false,
             Side::Right,
-            pool,
+            context,
         );
         let pixels = big.par_chunks_mut(bc * n).enumerate();
         pixels.for_each(|(i, big)| {
@@ -181,7 +188,7 @@ impl Conv {
         gradient: &mut [f32],
         add: bool,
         n: usize,
-        pool: &Pool,
+        context: Context,
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = n.div_ceil(BLOCK);
@@ -194,7 +201,7 @@ impl Conv {
             },
             true,
             Side::Left,
-            pool,
+            context,
         );
         let small = Operand::new(
             Source {
@@ -204,7 +211,7 @@ impl Conv {
             },
             true,
             Side::Right,
-            pool,
+            context,
         );
         if self.is_dense() {
             let all = [Segment { a: 0, b: 0, blocks }];

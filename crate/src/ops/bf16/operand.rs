@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use super::tile::{BLOCK, EDGE, Rows, transpose};
 use super::unit::{Output, Panel, Segment, Unit};
 use crate::ops::buffer::{Pool, Tiles};
+use crate::ops::conv::Context;
+use crate::ops::precision::Factors;
 use crate::profile::{Part, timed};
 
 /// Tiles that a thread packs at a time.
@@ -31,6 +33,9 @@ pub(crate) enum Side {
 pub(crate) struct Operand {
     unit: Unit,
     tiles: Tiles,
+    /// Where each factor is two bfloat16, the second ones of all matrices follow the first ones of all.
+    two: bool,
+    matrices: usize,
     panels: usize,
     /// Tiles from a matrix, a panel, a block to the next one.
     matrix: usize,
@@ -40,13 +45,21 @@ pub(crate) struct Operand {
 
 impl Operand {
     /// Packs matrices whose sum goes down their rows, or with `across` along their columns.
-    pub(crate) fn new(source: Source, across: bool, side: Side, pool: &Pool) -> Operand {
+    pub(crate) fn new(source: Source, across: bool, side: Side, context: Context) -> Operand {
+        let two = context.factors == Factors::Two;
         timed(Part::Packing, || {
-            Operand::of(Unit::here(), source, across, side, pool)
+            Operand::of(Unit::here(), source, across, side, two, context.pool)
         })
     }
 
-    pub(super) fn of(unit: Unit, source: Source, across: bool, side: Side, pool: &Pool) -> Operand {
+    pub(super) fn of(
+        unit: Unit,
+        source: Source,
+        across: bool,
+        side: Side,
+        two: bool,
+        pool: &Pool,
+    ) -> Operand {
         let Source {
             values,
             rows,
@@ -61,12 +74,13 @@ impl Operand {
         let (blocks, panels) = (sum.div_ceil(BLOCK), other.div_ceil(EDGE));
         let (panel, block) = if across { (blocks, 1) } else { (1, panels) };
         let matrix = blocks * panels;
-        let mut tiles = pool.tiles(matrices * matrix);
+        let mut tiles = pool.tiles(if two { 2 } else { 1 } * matrices * matrix);
         let chunks = tiles.par_chunks_mut(TILES).enumerate();
         chunks.for_each(|(chunk, tiles)| {
             for (i, tile) in tiles.iter_mut().enumerate() {
                 let i = chunk * TILES + i;
                 let (matrix, i) = (i / matrix, i % matrix);
+                let (second, matrix) = (matrix >= matrices, matrix % matrices);
                 let (sum, other) = match across {
                     true => (i % blocks * BLOCK, i / blocks * EDGE),
                     false => (i / panels * BLOCK, i % panels * EDGE),
@@ -80,7 +94,7 @@ impl Operand {
                     rows: most[0].min(rows - row),
                     columns: most[1].min(columns - column),
                 };
-                tile.pack(from, across, unit);
+                tile.pack(from, across, second, unit);
                 if across != (side == Side::Left) {
                     tile.transpose();
                 }
@@ -89,6 +103,8 @@ impl Operand {
         Operand {
             unit,
             tiles,
+            two,
+            matrices,
             panels,
             matrix,
             panel,
@@ -116,6 +132,13 @@ pub(crate) fn product(
     turned: bool,
     add: bool,
 ) {
+    let all;
+    let segments = if a.two {
+        all = with_second_factors([a, b], segments);
+        &all[..]
+    } else {
+        segments
+    };
     let unit = a.unit.ready();
     for (band, y) in y.chunks_mut(2 * EDGE * columns).enumerate() {
         let panel = first + 2 * band;
@@ -163,6 +186,22 @@ pub(crate) fn product(
             }
         }
     }
+}
+
+/// (a1 + a2) (b1 + b2) without the product of the second ones, which is beyond 16 bits.
+fn with_second_factors([a, b]: [&Operand; 2], segments: &[Segment]) -> Vec<Segment> {
+    let products = |&first: &Segment| {
+        let second_a = Segment {
+            a: first.a + a.matrices,
+            ..first
+        };
+        let second_b = Segment {
+            b: first.b + b.matrices,
+            ..first
+        };
+        [first, second_a, second_b]
+    };
+    segments.iter().flat_map(products).collect()
 }
 
 /// Puts as many sums as have room into y, or adds them.

@@ -1,10 +1,16 @@
 //! The products in plain Rust: for CPUs that have no instructions for them, and what the others are tested against.
 
-use super::tile::{EDGE, Sums, Tile, rounded};
+use super::tile::{EDGE, Sums, Tile, rest, rounded};
 use crate::ops::elementwise::vectorised;
 
 /// The pairs of two rows of values, low and high; or of one row of twice the length, `neighbours` in it, the first one high.
-pub(super) fn round([low, high]: [&[f32; EDGE]; 2], neighbours: bool, pairs: &mut [u32; EDGE]) {
+/// `second`: of what rounding leaves of them.
+pub(super) fn round(
+    [low, high]: [&[f32; EDGE]; 2],
+    neighbours: bool,
+    second: bool,
+    pairs: &mut [u32; EDGE],
+) {
     for (i, pair) in pairs.iter_mut().enumerate() {
         let [low, high] = match neighbours {
             false => [low[i], high[i]],
@@ -13,7 +19,8 @@ pub(super) fn round([low, high]: [&[f32; EDGE]; 2], neighbours: bool, pairs: &mu
                 [row[2 * i % EDGE + 1], row[2 * i % EDGE]]
             }
         };
-        *pair = rounded(low) | rounded(high) << 16;
+        let of = |value| rounded(if second { rest(value) } else { value });
+        *pair = of(low) | of(high) << 16;
     }
 }
 

@@ -38,6 +38,12 @@ pub(super) fn rounded(value: f32) -> u32 {
     }
 }
 
+/// What rounding leaves of a value.
+#[inline(always)]
+pub(super) fn rest(value: f32) -> f32 {
+    value - f32::from_bits(rounded(value) << 16)
+}
+
 /// Which of a block's values share a pair: those that a unit multiplies at the same time, or one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pairing {
@@ -90,8 +96,8 @@ impl<'a> Rows<'a> {
 
 impl Tile {
     /// Packs up to [`BLOCK`] rows of up to [`EDGE`] values, which the sum goes down: (pair, column). Or, `across`, up to
-    /// [`EDGE`] rows of up to [`BLOCK`] values, along which it goes: (row, pair).
-    pub(super) fn pack(&mut self, from: Rows, across: bool, unit: Unit) {
+    /// [`EDGE`] rows of up to [`BLOCK`] values, along which it goes: (row, pair). `second`: what rounding has left of them.
+    pub(super) fn pack(&mut self, from: Rows, across: bool, second: bool, unit: Unit) {
         let pairing = unit.pairing();
         let places = |i: usize| match (across, pairing) {
             (true, _) => [(i, 0), (i, EDGE)],
@@ -101,13 +107,13 @@ impl Tile {
         let size = if across { [EDGE, BLOCK] } else { [BLOCK, EDGE] };
         if [from.rows, from.columns] == size {
             let rows = |i| places(i).map(|(row, column)| from.whole(row, column));
-            return unit.round(rows, neighbours, &mut self.0);
+            return unit.round(rows, neighbours, second, &mut self.0);
         }
         let mut padded = [[[0.; EDGE]; 2]; EDGE];
         for (i, padded) in padded.iter_mut().enumerate() {
             *padded = places(i).map(|(row, column)| from.filled(row, column));
         }
-        unit.round(|i| padded[i].each_ref(), neighbours, &mut self.0);
+        unit.round(|i| padded[i].each_ref(), neighbours, second, &mut self.0);
     }
 
     pub(super) fn transpose(&mut self) {

@@ -82,22 +82,23 @@ impl Unit {
     }
 
     /// Rounds a tile's values: row `i` of the pairs from two rows of values, low and high, or from `neighbours` in one row
-    /// of twice the length.
+    /// of twice the length. `second`: of what rounding leaves of them.
     pub(super) fn round<'a>(
         self,
         rows: impl Fn(usize) -> [&'a [f32; EDGE]; 2],
         neighbours: bool,
+        second: bool,
         pairs: &mut [[u32; EDGE]; EDGE],
     ) {
         match self {
             Unit::Portable => {
                 for (i, pairs) in pairs.iter_mut().enumerate() {
-                    portable::round(rows(i), neighbours, pairs);
+                    portable::round(rows(i), neighbours, second, pairs);
                 }
             }
             // SAFETY: `here` and `all` return the others where the CPU has these instructions.
             #[cfg(target_arch = "x86_64")]
-            _ => unsafe { avx512::round(rows, neighbours, pairs) },
+            _ => unsafe { avx512::round(rows, neighbours, second, pairs) },
         }
     }
 
@@ -373,6 +374,7 @@ mod avx512 {
     pub(super) fn round<'a>(
         rows: impl Fn(usize) -> [&'a [f32; EDGE]; 2],
         neighbours: bool,
+        second: bool,
         pairs: &mut [[u32; EDGE]; EDGE],
     ) {
         let mut order = [0u16; 2 * EDGE];
@@ -389,13 +391,21 @@ mod avx512 {
             for (i, pairs) in pairs.iter_mut().enumerate() {
                 let [low, high] = rows(i).map(|row| {
                     _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(AHEAD).cast());
-                    _mm512_loadu_ps(row.as_ptr())
+                    let row = _mm512_loadu_ps(row.as_ptr());
+                    if second { rest(row) } else { row }
                 });
                 let rounded: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
                 let rounded = _mm512_permutexvar_epi16(order, rounded);
                 _mm512_storeu_si512(pairs.as_mut_ptr().cast(), rounded);
             }
         }
+    }
+
+    /// [`super::super::tile::rest`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn rest(values: __m512) -> __m512 {
+        let rounded = _mm512_cvtpbh_ps(_mm512_cvtneps_pbh(values));
+        _mm512_sub_ps(values, rounded)
     }
 
     /// Values further on in each row that are asked for: the CPU does not see so many rows coming.
