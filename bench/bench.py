@@ -21,7 +21,7 @@ RESULTS = BENCH / "RESULTS.md"
 SAMPLES = 10_000
 STEPS = WORKLOADS | VARIANTS
 OF_VARIANTS = ("ours", "torch")  # torch.compile fails on the double backward
-OUR = {"f32": "ours", "bf16": "ours-bf16"}
+PRECISIONS = {"f32": "f32", "bf16": "mixed precision (bfloat16)"}
 
 
 def main() -> None:
@@ -80,20 +80,20 @@ class Measured:
 
     def others(self, *precisions: str) -> list[float]:
         """The peers' seconds."""
-        return [seconds for name, seconds in self.step.items() if name not in OUR.values() and of(name) in precisions]
+        return [seconds for name, seconds in self.step.items() if not ours(name) and of(name) in precisions]
 
     def contenders(self, peers: list) -> list:
         """Ours, and who takes at most twice the time of the best peer of its precision: at other batches the rest would
         only cost time.
         """
-        limits = {precision: 2 * min(self.others(precision), default=0.0) for precision in OUR}
-        return [name for name in peers if name in OUR.values() or self.step.get(name, float("inf")) <= limits[of(name)]]
+        limits = {precision: 2 * min(self.others(precision), default=0.0) for precision in PRECISIONS}
+        return [name for name in peers if ours(name) or self.step.get(name, float("inf")) <= limits[of(name)]]
 
     def ratio(self, *precisions: str) -> str:
-        """The faster of ours to the best peer, of these precisions."""
-        ours = [self.step[OUR[precision]] for precision in precisions if OUR[precision] in self.step]
+        """The fastest of ours to the best peer, of these precisions."""
+        own = [seconds for name, seconds in self.step.items() if ours(name) and of(name) in precisions]
         others = self.others(*precisions)
-        return f"{min(ours) / min(others):.2f}" if ours and others else ""
+        return f"{min(own) / min(others):.2f}" if own and others else ""
 
     def share(self) -> str:
         if "ours" not in self.step or STEPS[self.workload].penalty:
@@ -113,6 +113,10 @@ class Measured:
 
 def of(peer: str) -> str:
     return PEERS[peer].precision
+
+
+def ours(peer: str) -> bool:
+    return peer.startswith("ours")
 
 
 def measure(
@@ -209,7 +213,7 @@ def soak() -> None:
 def profile(workloads: list[str]) -> None:
     install(["ours"])
     for name in workloads:
-        for precision in ([], ["bf16"]):
+        for precision in ([], ["mixed"], ["bf16"]):
             print(" ".join([name, *precision]), flush=True)
             subprocess.run([OURS, "profile", name, "64", *precision], check=True)
 
@@ -264,7 +268,7 @@ def report(results: list[Measured], peers: list, versions: dict, options, quiet:
     for threads in options.threads:
         of_threads = [result for result in results if result.threads == threads]
         of_threads.sort(key=lambda result: (result.workload, result.batch))
-        for precision, name in (("f32", "f32"), ("bf16", "mixed precision (bfloat16)")) if of_threads else ():
+        for precision, name in PRECISIONS.items() if of_threads else ():
             missing = {peer: reason for peer, reason in absent.items() if of(peer) == precision}
             present = [peer for peer in peers if of(peer) == precision]
             where = f"{name}, {threads} thread{'s' * (threads > 1)}"
@@ -282,7 +286,7 @@ def tables(results: list[Measured], peers: list, absent: dict, precision: str, w
     parts = [f"## Milliseconds per step, {where} (gemm in f32: {gemm:.0f} GFLOPS)\n"]
     last = {"f32": "of the gemm rate", "bf16": "our best / best of all"}[precision]
     rows = [
-        [*r.row("step", peers, 1e3, 1), r.ratio(precision), r.share() if precision == "f32" else r.ratio(*OUR)]
+        [*r.row("step", peers, 1e3, 1), r.ratio(precision), r.share() if precision == "f32" else r.ratio(*PRECISIONS)]
         for r in results
     ]
     parts.append(table(["workload, batch", *titles, "ours / best peer", last], rows))

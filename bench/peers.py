@@ -44,6 +44,7 @@ def both(name: str, peer: Peer, *, flag: str = "--bf16") -> dict[str, Peer]:
 TORCH = "torch_peer.py"
 PEERS = {
     **both("ours", Peer("ours", "ours", [OURS, "ours", "{w}", "{b}"]), flag="bf16"),
+    "ours-mixed": Peer("ours, mixed", "ours", [OURS, "ours", "{w}", "{b}", "mixed"], precision="bf16"),
     "candle": Peer("candle-nn", "ours", [OURS, "candle", "{w}", "{b}"], largest=256),
     **both("torch", Peer("PyTorch", "pytorch", python(TORCH), KEEP_MEMORY)),
     **both("torch-compile", Peer("PyTorch, compiled", "pytorch", python(TORCH, "--compile"), KEEP_MEMORY)),
