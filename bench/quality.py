@@ -76,7 +76,12 @@ PASSES = {
     "lean, longer": (
         "lean",
         720_000,
-        {"the recipe": [], "rates 1.5e-3 and 7.5e-4, falling to a fiftieth": [*rates(1.5e-3, 7.5e-4), FALLING]},
+        {
+            "the recipe": [],
+            "precision mixed": ["precision=mixed"],
+            "precision bf16": ["precision=bf16"],
+            "rates 1.5e-3 and 7.5e-4, falling to a fiftieth": [*rates(1.5e-3, 7.5e-4), FALLING],
+        },
     ),
     "conditional, longer": ("lean-conditional", 720_000, {"the recipe": []}),
     "conditional": (

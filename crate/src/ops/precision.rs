@@ -15,8 +15,7 @@ pub enum Precision {
     /// Factors of 24 bits.
     #[default]
     F32,
-    /// Factors of 16 bits forward, each the sum of two bfloat16, and of 8 bits backward: gradients bear more rounding than
-    /// what a discriminator has to tell apart.
+    /// Factors of 16 bits forward, each the sum of two bfloat16, and of 8 bits backward.
     Mixed,
     /// Factors of 8 bits, rounded to bfloat16, forward and backward, as with PyTorch's autocast and Keras's
     /// `mixed_bfloat16`. The fastest.

@@ -91,8 +91,8 @@ pub struct Recipe {
     /// smooths what single steps do; training is unaffected. None: samples come from the generator itself.
     #[serde(alias = "average")]
     pub ema_half_life: Option<f64>,
-    /// What a step's matrix products are computed in, on a CPU. With [`Precision::Mixed`] a step takes less time on one with
-    /// AMX, and other digits come out than with f32, as good ones.
+    /// What a step's matrix products are computed in, on a CPU. With [`Precision::Mixed`] or [`Precision::Bf16`] a step takes
+    /// less time on one with AMX, and the digits are a little worse.
     #[serde(default)]
     pub precision: Precision,
     /// Steps from one line of statistics to the next.
