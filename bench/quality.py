@@ -14,13 +14,11 @@ import argparse
 import os
 import statistics
 import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import race
 from runs import CONV, JUDGE, NORM, PROGRAM, ROOT, SEEDS, SLOPE
-from runs import Variant, command, folder, judgements, layers, rates, statistics_of, train
+from runs import Variant, folder, judgements, layers, rates, step_time, train_all
 
 
 def generator(units: int, small: int, large: int) -> str:
@@ -97,24 +95,14 @@ PASSES = {
 }
 
 
+def what(kind: str, variant: str) -> Variant:
+    recipe, images, variants = PASSES[kind]
+    return Variant(recipe, images, variants[variant])
+
+
 def distances(kind: str, variant: str, seed: int) -> list[tuple[int, float]]:
     """The images and the distance of each judgement."""
     return [(line["images"], line["frechet"]) for line in judgements("trials", f"{kind} {variant}", seed)]
-
-
-def step_time(kind: str, variant: str) -> float:
-    """Milliseconds of a step on all cores: the best of a few seconds of training, kept beside the first seed's run."""
-    kept = folder("trials", f"{kind} {variant}", 1) / "step_ms"
-    if not kept.exists():
-        recipe, images, variants = PASSES[kind]
-        with tempfile.TemporaryDirectory() as parent:
-            run = Path(parent) / "run"
-            short = command(Variant(recipe, images, variants[variant]), 19_200, run, log_every=50)
-            subprocess.run(short, capture_output=True, check=True)
-            lines = statistics_of(run)
-        steps = [(after["seconds"] - before["seconds"]) / 50 for before, after in zip(lines[:-1], lines[1:])]
-        kept.write_text(f"{1000 * min(steps[:-1])}")
-    return float(kept.read_text())
 
 
 def on_test_digits(kind: str, variant: str) -> str:
@@ -140,7 +128,7 @@ def table() -> str:
         rows.sort()
         for mean, variant, values in rows:
             seeds = ", ".join(f"{value:.1f}" for value in values)
-            text.append(f"| {variant} | {mean:.1f} | {seeds} | {step_time(kind, variant):.1f} |")
+            text.append(f"| {variant} | {mean:.1f} | {seeds} | {step_time('trials', f'{kind} {variant}', what(kind, variant)):.1f} |")
         text += [on_test_digits(kind, variant) for _, variant, _ in rows if "the recipe" in variant]
     return "\n".join(text) + "\n"
 
@@ -179,22 +167,15 @@ def main() -> None:
     subprocess.run(build, cwd=ROOT, check=True)
     if not options.table:
         if not options.passes:
-            race.run()
+            race.run(options.jobs)
         if not options.race:
             run_trials(options.passes or list(PASSES), options.jobs)
     write()
 
 
 def run_trials(passes: list[str], jobs: int) -> None:
-    def one(trial: tuple[str, str, int]) -> None:
-        kind, variant, seed = trial
-        recipe, images, variants = PASSES[kind]
-        what = Variant(recipe, images, variants[variant])
-        train("trials", f"{kind} {variant}", what, seed, judge_every=images // 4, threads=1)
-
     trials = [(kind, variant, seed) for kind in passes for seed in SEEDS for variant in PASSES[kind][2]]
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(one, trials))
+    train_all([("trials", f"{kind} {variant}", what(kind, variant), seed, 4) for kind, variant, seed in trials], jobs)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """How soon does a GAN draw digits that look real? Our recipes, and the networks of three tutorials as these train them.
 
-Each is trained alone, on all cores, by this crate: what counts is the networks and their settings, not whose code runs them (a
-step of the tutorials' own frameworks takes longer, see RESULTS.md). Seconds are those of training; judging is not counted.
+All are trained by this crate: what counts is the networks and their settings, not whose code runs them (a step of the
+tutorials' own frameworks takes longer, see RESULTS.md). Seconds are the steps times the time of one, measured with nothing
+else running; judging is not counted.
 """
 
-import os
 import statistics
 import subprocess
 
-from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant, folder, judgements, layers, rates, train
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant, folder, judgements, layers, rates, step_time, train_all
 
 LEVELS = (20, 10, 5, 4)
 ASKED = 0.98
@@ -34,22 +34,21 @@ def pytorch_example() -> list[str]:
     ]
 
 
-# Images for about ten minutes on the two cores that README names.
+# Images that show where each is going. Twenty judgements a run.
 RACE = {
     "lean": Variant("lean", 2_400_000),
     "lean-conditional": Variant("lean-conditional", 2_400_000),
-    "dense": Variant("dense", 3_000_000),
-    "compact": Variant("compact", 600_000),
-    "TensorFlow's DCGAN tutorial": Variant("dcgan", 600_000, tutorial(256, 1e-4, 0.9)),
+    "dense": Variant("dense", 1_500_000),
+    "compact": Variant("compact", 300_000),
+    "TensorFlow's DCGAN tutorial": Variant("dcgan", 300_000, tutorial(256, 1e-4, 0.9)),
     "Keras-GAN's gan.py": Variant("dense", 1_500_000, tutorial(32, 2e-4, 0.5)),
-    "PyTorch's DCGAN example, at 28x28": Variant("lean", 1_200_000, [*tutorial(64, 2e-4, 0.5), *pytorch_example()]),
+    "PyTorch's DCGAN example, at 28x28": Variant("lean", 600_000, [*tutorial(64, 2e-4, 0.5), *pytorch_example()]),
 }
 
 
-def run() -> None:
-    for seed in SEEDS:
-        for title, variant in RACE.items():
-            train("race", title, variant, seed, judge_every=variant.images // 40, threads=os.cpu_count())
+def run(jobs: int) -> None:
+    trials = [(title, seed) for seed in SEEDS for title in RACE]
+    train_all([("race", title, RACE[title], seed, 20) for title, seed in trials], jobs)
 
 
 def median(values: list[float | None]) -> str:
@@ -59,8 +58,9 @@ def median(values: list[float | None]) -> str:
     return "never" if middle == float("inf") else f"{middle:.0f}"
 
 
-def first(lines: list[dict], reached) -> float | None:
-    return next((line["seconds"] for line in lines if reached(line)), None)
+def first(lines: list[dict], step: float, reached) -> float | None:
+    """Seconds, with steps of so many milliseconds."""
+    return next((line["step"] * step / 1000 for line in lines if reached(line)), None)
 
 
 def table() -> str:
@@ -71,12 +71,14 @@ def table() -> str:
         found = [lines for seed in SEEDS if (lines := judgements("race", title, seed))]
         if not found:
             continue
-        cells = [median([first(lines, lambda line: line["frechet"] <= level) for lines in found]) for level in LEVELS]
-        asked = [first(lines, lambda line: line["class_accuracy"] >= ASKED) for lines in found if "class_accuracy" in lines[0]]
+        step = step_time("race", title, RACE[title])
+        seconds = lambda reached: [first(lines, step, reached) for lines in found]
+        cells = [median(seconds(lambda line: line["frechet"] <= level)) for level in LEVELS]
+        asked = seconds(lambda line: line["class_accuracy"] >= ASKED) if "class_accuracy" in found[0][0] else []
         cells += [median(asked) if asked else ""]
         best = [min(line["frechet"] for line in lines) for lines in found]
         cells += [f"{statistics.mean(best):.1f}"]
-        cells += [f"{1000 * statistics.median(lines[-1]['seconds'] / lines[-1]['step'] for lines in found):.1f}"]
+        cells += [f"{step:.1f}"]
         rows.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -84,7 +86,7 @@ def table() -> str:
 def draw() -> None:
     """The first seed's distances over seconds, a line each; of generators that are not asked for a class."""
     drawn = [title for title in RACE if judgements("race", title, 1) and not title.endswith("-conditional")]
-    folders = [f"{title}={folder('race', title, 1)}" for title in drawn]
+    folders = [f"{title}={step_time('race', title, RACE[title])}={folder('race', title, 1)}" for title in drawn]
     command = ["cargo", "run", "--quiet", "--release", "--features", "cli", "--example", "race", "--", PICTURE, *folders]
     subprocess.run(command, cwd=ROOT, check=True)
 
@@ -93,7 +95,7 @@ SECTION = """## Seconds to a distance
 
 Our recipes, and the networks of three tutorials as these train them (batch, rates, loss, no moving average), all trained by
 this crate on two cores and judged by the same judge. Medians over the seeds 1 to 3, as far as they were trained; seconds are
-those of training. "98% as asked": of samples, in which the judge sees the digit asked for.
+the steps times the time of one. "98% as asked": of samples, in which the judge sees the digit asked for.
 
 ![Distance over seconds](quality.png)
 

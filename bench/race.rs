@@ -1,4 +1,5 @@
-//! Draws the distances of judged runs over the seconds of their training: `race PICTURE "NAME=RUN"...`
+//! Draws the distances of judged runs over the seconds of their training: `race PICTURE "NAME=MS=RUN"...`, with the
+//! milliseconds of a step.
 
 use digit_gan::prelude::*;
 use digit_gan::record::read_stats;
@@ -11,9 +12,13 @@ fn main() -> Result<()> {
     let mut curves = Vec::new();
     let mut floor = 0.;
     for run in &runs {
-        let parts = run.split_once('=');
-        let (name, folder) =
-            parts.ok_or_else(|| Error::Value(format!("{run}: expected NAME=RUN")))?;
+        let parts: Vec<&str> = run.splitn(3, '=').collect();
+        let [name, step, folder] = parts[..] else {
+            return Err(Error::Value(format!("{run}: expected NAME=MS=RUN")));
+        };
+        let step: f64 = step
+            .parse()
+            .map_err(|_| Error::Value(format!("{step}: expected milliseconds")))?;
         let lines = read_stats(folder)?;
         floor = lines
             .iter()
@@ -21,7 +26,7 @@ fn main() -> Result<()> {
             .unwrap_or(floor);
         let points = lines
             .iter()
-            .filter_map(|line| Some((line.seconds, line.frechet?)));
+            .filter_map(|line| Some((line.step as f64 * step / 1000., line.frechet?)));
         curves.push((name, points.collect::<Vec<_>>()));
     }
     let axes = ["seconds of training", "Fréchet distance"];

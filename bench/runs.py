@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,15 +46,41 @@ def command(variant: Variant, images: int, out: Path, log_every: int) -> list:
     return program + [word for setting in [*variant.changes, *settings] for word in ("--set", setting)]
 
 
-def train(group: str, title: str, variant: Variant, seed: int, judge_every: int, threads: int) -> None:
-    """Trains it, or what is missing of it; the result does not depend on the threads, bit for bit."""
+def train(group: str, title: str, variant: Variant, seed: int, judged: int) -> None:
+    """Trains it, or what is missing of it, on one thread: the result does not depend on it, bit for bit. It is judged that
+    many times.
+    """
     out = folder(group, title, seed)
-    judged = ["--seed", str(seed), "--judge", JUDGE, "--judge-every", str(judge_every)]
-    environment = os.environ | dict.fromkeys(("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"), str(threads))
-    done = subprocess.run(command(variant, variant.images, out, 25) + judged, env=environment, capture_output=True, text=True)
+    judge = ["--seed", str(seed), "--judge", JUDGE, "--judge-every", str(variant.images // judged)]
+    environment = os.environ | dict.fromkeys(("RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"), "1")
+    done = subprocess.run(command(variant, variant.images, out, 25) + judge, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{out.name}: {done.stderr.strip()}")
     print(f"{out.name}: {judgements(group, title, seed)[-1]['frechet']:.2f}", flush=True)
+
+
+def train_all(trials: list[tuple], jobs: int) -> None:
+    """The arguments of several trainings, as many at a time."""
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda trial: train(*trial), trials))
+
+
+def step_time(group: str, title: str, variant: Variant) -> float:
+    """Milliseconds of a step on all cores: the best of a few seconds of training, kept beside the first seed's run."""
+    kept = folder(group, title, 1) / "step_ms"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as parent:
+            run = Path(parent) / "run"
+            short = command(variant, 200 * batch(group, title), run, log_every=25)
+            subprocess.run(short, capture_output=True, check=True)
+            lines = statistics_of(run)
+        steps = [(after["seconds"] - before["seconds"]) / 25 for before, after in zip(lines[:-1], lines[1:])]
+        kept.write_text(f"{1000 * min(steps)}")
+    return float(kept.read_text())
+
+
+def batch(group: str, title: str) -> int:
+    return json.loads((folder(group, title, 1) / "recipe.json").read_text())["batch_size"]
 
 
 def judgements(group: str, title: str, seed: int) -> list[dict]:
