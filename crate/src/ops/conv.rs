@@ -191,14 +191,10 @@ impl Conv {
         }
         let taps = gradient.par_chunks_mut(bc * sc).enumerate();
         taps.for_each(|(tap, gradient)| {
-            let (ty, tx) = (tap / self.kernel, tap % self.kernel);
-            for oy in (0..self.small.h).filter(|&oy| self.taps(oy, 0)[0].contains(&ty)) {
-                for ox in (0..self.small.w).filter(|&ox| self.taps(0, ox)[1].contains(&tx)) {
-                    let (y, x) = self.big_pixel(oy, ox, ty, tx);
-                    let a = Matrix::new(&big[(y * self.big.w + x) * bc * n..], n);
-                    let b = Matrix::new(&small[(oy * self.small.w + ox) * sc * n..], sc);
-                    product(a, b, [bc, n, sc], gradient, true, 1);
-                }
+            for (pixel, o) in self.pixels_through(tap) {
+                let a = Matrix::new(&big[pixel * bc * n..], n);
+                let b = Matrix::new(&small[o * sc * n..], sc);
+                product(a, b, [bc, n, sc], gradient, true, 1);
             }
         });
     }

@@ -58,6 +58,19 @@ impl Conv {
         (at(oy, ty, above), at(ox, tx, left))
     }
 
+    /// The (big pixel, small pixel) pairs that tap `tap` connects, counted row after row.
+    pub(super) fn pixels_through(&self, tap: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (ty, tx) = (tap / self.kernel, tap % self.kernel);
+        let rows = (0..self.small.h).filter(move |&oy| self.taps(oy, 0)[0].contains(&ty));
+        rows.flat_map(move |oy| {
+            let columns = (0..self.small.w).filter(move |&ox| self.taps(0, ox)[1].contains(&tx));
+            columns.map(move |ox| {
+                let (y, x) = self.big_pixel(oy, ox, ty, tx);
+                (y * self.big.w + x, oy * self.small.w + ox)
+            })
+        })
+    }
+
     /// The (tap, small position) pairs, in one direction, that see big position `i`.
     fn seen_by(
         &self,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::operand::{Operand, Side, Source, product};
+use super::operand::{Operand, Side, product};
 use super::tile::{BLOCK, EDGE};
 use super::unit::Segment;
 use crate::ops::conv::Context;
@@ -47,16 +47,6 @@ impl Conv {
         context: Context,
     ) {
         let (inputs, outputs) = (self.patch(), self.small.c);
-        let weights = Source {
-            values: weights,
-            rows: inputs,
-            columns: outputs,
-        };
-        let x = Source {
-            values: x,
-            rows: x.len() / n,
-            columns: n,
-        };
         // Tiles of one of the two, and where it is the batch's also those of y, have to be turned over: the fewer.
         let turned = !up && n * (inputs + outputs) < inputs * outputs;
         let [x_side, w_side] = if turned {
@@ -64,8 +54,8 @@ impl Conv {
         } else {
             [Side::Right, Side::Left]
         };
-        let weights = Operand::new(weights, up, w_side, context);
-        let x = Operand::new(x, false, x_side, context);
+        let weights = Operand::new(weights, [inputs, outputs], up, w_side, context);
+        let x = Operand::new(x, [x.len() / n, n], false, x_side, context);
         let operands = if turned {
             [&x, &weights]
         } else {
@@ -90,26 +80,8 @@ impl Conv {
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = bc.div_ceil(BLOCK);
-        let weights = Operand::new(
-            Source {
-                values: weights,
-                rows: bc,
-                columns: sc,
-            },
-            false,
-            Side::Left,
-            context,
-        );
-        let big = Operand::new(
-            Source {
-                values: big,
-                rows: bc,
-                columns: n,
-            },
-            false,
-            Side::Right,
-            context,
-        );
+        let weights = Operand::new(weights, [bc, sc], false, Side::Left, context);
+        let big = Operand::new(big, [bc, n], false, Side::Right, context);
         let pixels = small.par_chunks_mut(sc * n).enumerate();
         pixels.for_each(|(o, small)| {
             let (oy, ox) = (o / self.small.w, o % self.small.w);
@@ -137,26 +109,8 @@ impl Conv {
     fn up_bf16(&self, weights: &[f32], small: &[f32], big: &mut [f32], n: usize, context: Context) {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = sc.div_ceil(BLOCK);
-        let weights = Operand::new(
-            Source {
-                values: weights,
-                rows: bc,
-                columns: sc,
-            },
-            true,
-            Side::Left,
-            context,
-        );
-        let small = Operand::new(
-            Source {
-                values: small,
-                rows: sc,
-                columns: n,
-            },
-            false,
-            Side::Right,
-            context,
-        );
+        let weights = Operand::new(weights, [bc, sc], true, Side::Left, context);
+        let small = Operand::new(small, [sc, n], false, Side::Right, context);
         let pixels = big.par_chunks_mut(bc * n).enumerate();
         pixels.for_each(|(i, big)| {
             let seeing = self
@@ -193,26 +147,8 @@ impl Conv {
         let (bc, sc) = (self.big.c, self.small.c);
         let blocks = n.div_ceil(BLOCK);
         let rows = if self.is_dense() { self.patch() } else { bc };
-        let big = Operand::new(
-            Source {
-                values: big,
-                rows,
-                columns: n,
-            },
-            true,
-            Side::Left,
-            context,
-        );
-        let small = Operand::new(
-            Source {
-                values: small,
-                rows: sc,
-                columns: n,
-            },
-            true,
-            Side::Right,
-            context,
-        );
+        let big = Operand::new(big, [rows, n], true, Side::Left, context);
+        let small = Operand::new(small, [sc, n], true, Side::Right, context);
         if self.is_dense() {
             let all = [Segment { a: 0, b: 0, blocks }];
             let rows = gradient.par_chunks_mut(ROWS * sc).enumerate();
@@ -229,20 +165,10 @@ impl Conv {
         }
         let taps = gradient.par_chunks_mut(bc * sc).enumerate();
         taps.for_each(|(tap, gradient)| {
-            let (ty, tx) = (tap / self.kernel, tap % self.kernel);
-            let rows = (0..self.small.h).filter(|&oy| self.taps(oy, 0)[0].contains(&ty));
-            let pixels = rows.flat_map(|oy| {
-                let columns = (0..self.small.w).filter(|&ox| self.taps(0, ox)[1].contains(&tx));
-                columns.map(move |ox| (oy, ox)).collect::<Vec<_>>()
-            });
-            let pixels = pixels.map(|(oy, ox)| {
-                let (y, x) = self.big_pixel(oy, ox, ty, tx);
-                let (pixel, o) = (y * self.big.w + x, oy * self.small.w + ox);
-                Segment {
-                    a: pixel,
-                    b: o,
-                    blocks,
-                }
+            let pixels = self.pixels_through(tap).map(|(pixel, o)| Segment {
+                a: pixel,
+                b: o,
+                blocks,
             });
             product(
                 [&big, &small],

@@ -25,7 +25,7 @@ pub(super) fn is_native() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::operand::{Operand, Side, Source, product};
+    use super::operand::{Operand, Side, product};
     use super::tile::{BLOCK, rounded};
     use super::unit::{Segment, Unit};
     use crate::ops::buffer::Pool;
@@ -87,13 +87,8 @@ mod tests {
             let [a, b] = self.operands();
             let pool = Pool::default();
             let packed = |values, size, across, side| {
-                let (rows, columns) = if across { (size, k) } else { (k, size) };
-                let source = Source {
-                    values,
-                    rows,
-                    columns,
-                };
-                Operand::of(unit, source, across, side, self.two, &pool)
+                let size = if across { [size, k] } else { [k, size] };
+                Operand::of(unit, values, size, across, side, self.two, &pool)
             };
             let left = packed(&a, m, self.across[0], Side::Left);
             let right = packed(&b, n, self.across[1], Side::Right);

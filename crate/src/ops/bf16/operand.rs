@@ -12,15 +12,6 @@ use crate::profile::{Part, timed};
 /// Tiles that a thread packs at a time.
 const TILES: usize = 32;
 
-/// Matrices of one size, one after another: the pixels of an image, or the taps of weights.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub values: &'a [f32],
-    /// Of one of them.
-    pub rows: usize,
-    pub columns: usize,
-}
-
 /// On which side of a product an operand stands.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Side {
@@ -44,27 +35,30 @@ pub(crate) struct Operand {
 }
 
 impl Operand {
-    /// Packs matrices whose sum goes down their rows, or with `across` along their columns.
-    pub(crate) fn new(source: Source, across: bool, side: Side, context: Context) -> Operand {
+    /// Packs matrices of one size, (rows, columns), one after another: the pixels of an image, or the taps of weights. Their
+    /// sum goes down the rows, or with `across` along the columns.
+    pub(crate) fn new(
+        values: &[f32],
+        size: [usize; 2],
+        across: bool,
+        side: Side,
+        context: Context,
+    ) -> Operand {
         let two = context.factors == Factors::Two;
         timed(Part::Packing, || {
-            Operand::of(Unit::here(), source, across, side, two, context.pool)
+            Operand::of(Unit::here(), values, size, across, side, two, context.pool)
         })
     }
 
     pub(super) fn of(
         unit: Unit,
-        source: Source,
+        values: &[f32],
+        [rows, columns]: [usize; 2],
         across: bool,
         side: Side,
         two: bool,
         pool: &Pool,
     ) -> Operand {
-        let Source {
-            values,
-            rows,
-            columns,
-        } = source;
         let matrices = values.len() / (rows * columns);
         let (sum, other) = if across {
             (columns, rows)

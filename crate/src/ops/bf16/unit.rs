@@ -390,7 +390,6 @@ mod avx512 {
             let order = _mm512_loadu_si512(order.as_ptr().cast());
             for (i, pairs) in pairs.iter_mut().enumerate() {
                 let [low, high] = rows(i).map(|row| {
-                    _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(AHEAD).cast());
                     let row = _mm512_loadu_ps(row.as_ptr());
                     if second { rest(row) } else { row }
                 });
@@ -407,9 +406,6 @@ mod avx512 {
         let rounded = _mm512_cvtpbh_ps(_mm512_cvtneps_pbh(values));
         _mm512_sub_ps(values, rounded)
     }
-
-    /// Values further on in each row that are asked for: the CPU does not see so many rows coming.
-    const AHEAD: usize = 64;
 
     /// Rows that are summed together: enough for the additions not to wait for one another.
     const ROWS: usize = 8;
