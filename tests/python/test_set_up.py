@@ -333,8 +333,10 @@ def test_an_interrupted_set_up_ends_its_commands(number, tmp_path):
         (clone / name).write_text(f"#!/bin/sh\n{script}\n")
         (clone / name).chmod(0o755)
     environment = {"PATH": f"{clone / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path), "CARGO_HOME": str(tmp_path)}
+    # Below a shell's `&` a SIGINT is ignored, and children inherit that.
     done = subprocess.Popen([sys.executable, clone / "kernel/prepare.py", "--tests"], env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 120
     while not ((clone / "pip").exists() and (clone / "pip").read_text()):
         assert time.monotonic() < deadline, done.communicate(timeout=5)
