@@ -15,7 +15,7 @@ from sphinx.errors import ExtensionError
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 BESIDE = [f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.md"))]
-ABOUT = ["CONTRIBUTING", "CHANGELOG", "bench/README", "bench/RESULTS", "bench/QUALITY"]
+ABOUT = ["CONTRIBUTING", "CHANGELOG", *(f"bench/{path.stem}" for path in sorted((ROOT / "bench").glob("*.md")))]
 
 project = html_title = "digit-gan"
 extensions = ["myst_nb"]
