@@ -122,7 +122,7 @@ impl Recipe {
             g_adam: adam(1e-3, 0.5),
             d_adam: adam(5e-4, 0.5),
             schedule: Schedule::Constant,
-            ema_half_life: Some(50_000.),
+            ema_half_life: Some(200_000.),
             log_every: 200,
             grid_every: 1_000,
             checkpoint_every: 1_000,
