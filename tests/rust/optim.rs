@@ -5,6 +5,7 @@ use digit_gan::candle::{self, CpuStorage, DType, Device, Layout, Shape, Tensor, 
 use digit_gan::candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use digit_gan::nn::{Network, Sequential};
 use digit_gan::optim::{Adam, MovingAverage, Schedule};
+use digit_gan::prelude::Precision;
 use digit_gan::rng::Rng;
 use digit_gan::{Error, Result};
 
@@ -251,6 +252,79 @@ fn the_norm_of_a_huge_gradient_is_finite() -> Result<()> {
     adam.step(&(network.forward_t(&x, true)? * 1e30)?.mean_all()?)?;
     let norm = adam.gradient_norm()?;
     assert!((norm / 2e30 - 1.).abs() < 1e-6, "{norm}");
+    Ok(())
+}
+
+/// What a loss goes through; candle goes backward from its last term to its first.
+const PASSES: [&[Pass]; 8] = [
+    &[Pass::Batch(8)],
+    &[Pass::Batch(8), Pass::Batch(8)],
+    &[Pass::Batch(8), Pass::Batch(9), Pass::Batch(8)],
+    &[Pass::Batch(8), Pass::Batch(1000)], // more values than the weights have
+    &[Pass::Batch(1000), Pass::Batch(8)],
+    &[Pass::Batch(8), Pass::InputGradient],
+    &[Pass::InputGradient, Pass::Batch(8)],
+    &[Pass::Batch(8), Pass::WeightDecay],
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Pass {
+    Batch(usize),
+    InputGradient,
+    WeightDecay,
+}
+
+impl Pass {
+    fn loss(self, network: &Network, rng: &Rng) -> Result<Tensor> {
+        let squares = match self {
+            Pass::Batch(n) => network.forward_t(&rng.normal((n, 70))?, true)?.sqr()?,
+            Pass::InputGradient => {
+                let seed = Tensor::ones((8, 1), DType::F32, &Device::Cpu)?;
+                network
+                    .input_gradient(&rng.normal((8, 70))?, &seed)?
+                    .sqr()?
+            }
+            Pass::WeightDecay => network.parameters()[0].sqr()?,
+        };
+        Ok(squares.mean_all()?)
+    }
+}
+
+#[test]
+fn adam_takes_the_gradient_that_candle_finds() -> Result<()> {
+    let rng = Rng::seed(3);
+    // Neither 600 nor 70 is a multiple of what is multiplied out at a time.
+    let config = Sequential::new("wide", [70])
+        .dense(600)
+        .relu()
+        .dense(70)
+        .relu()
+        .dense(1);
+    for precision in [Precision::F32, Precision::Mixed, Precision::Bf16] {
+        let network = config.build(&rng)?.with_precision(precision);
+        let row = network.parameters()[0].clone();
+        // Without memory, a step is rate * g / (|g| + epsilon).
+        let adam = Adam::new(network.parameters(), 1e-2, 0.)?;
+        let mut adam = adam.beta2(0.)?.epsilon(1e-2)?;
+        for passes in PASSES {
+            let terms = passes.iter().map(|pass| pass.loss(&network, &rng));
+            let loss = Tensor::stack(&terms.collect::<Result<Vec<_>>>()?, 0)?.sum_all()?;
+            let gradient = loss.backward()?.get(&row).expect("of all weights").clone();
+            let before = row.as_tensor().copy()?;
+            adam.step(&loss)?;
+            let expected = (before - (&gradient / (gradient.abs()? + 1e-2)?)? * 1e-2)?;
+            assert!(
+                close(&values(&row), &values(&expected)),
+                "{precision:?}, {passes:?}"
+            );
+            let norm = f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?).sqrt();
+            let found = adam.gradient_norm()?;
+            assert!(
+                (found / norm - 1.).abs() < 1e-4,
+                "{precision:?}, {passes:?}: {found}, not {norm}"
+            );
+        }
+    }
     Ok(())
 }
 
