@@ -10,7 +10,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from peers import BENCH, OURS, PEERS, Running, cores, install
@@ -129,7 +128,7 @@ def measure(
         versions |= {peer: process.description for peer, process in running.items()}
         steps = {}
         for peer in list(running):
-            if seconds := ask(running, peer, "step 1"):
+            if ask(running, peer, "step 1") and (seconds := ask(running, peer, "step 1")):  # the first one is slow
                 steps[peer] = max(1, round(options.seconds / seconds))
         times: dict[str, list] = {peer: [] for peer in running}
         rates = []
@@ -138,7 +137,6 @@ def measure(
             for peer in rotated(running, turn):
                 if seconds := ask(running, peer, f"step {steps[peer]}", quiet):
                     times[peer].append(seconds / steps[peer])
-                time.sleep(0.1)  # its threads stop spinning
         result.gemm = statistics.median(rates) * 1e9
         result.step = {peer: statistics.median(times[peer]) for peer in running}
         result.memory = {peer: process.memory() for peer, process in running.items()}
@@ -197,7 +195,6 @@ def generation(running: dict[str, Running], options: argparse.Namespace, quiet: 
     for turn in range(min(options.rounds, 3)):
         for peer in rotated(running, turn):
             times[peer].append(ask(running, peer, f"generate {SAMPLES} {best[peer]}", quiet))
-            time.sleep(0.1)
     return {peer: SAMPLES / statistics.median(times[peer]) for peer in running}
 
 

@@ -1,6 +1,7 @@
 """The peers: how each is installed, started and spoken to."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,10 +125,18 @@ class Running:
         return [float(loss) for loss in self.line().split()]
 
     def line(self) -> str:
+        """Its answer. It runs only while it is waited for: idle threads of some libraries spin, and would slow the others down."""
+        self.resume()
         line = self.process.stdout.readline()
         if not line:
             raise self.failure(f"it ended with status {self.process.wait()}")
+        if hasattr(signal, "SIGSTOP"):
+            self.process.send_signal(signal.SIGSTOP)
         return line
+
+    def resume(self) -> None:
+        if hasattr(signal, "SIGCONT"):
+            self.process.send_signal(signal.SIGCONT)
 
     def failure(self, reason: str) -> RuntimeError:
         self.errors.seek(0)
@@ -145,6 +154,7 @@ class Running:
 
     def stop(self) -> None:
         try:
+            self.resume()
             self.process.stdin.close()
             self.process.wait(20)
         except (OSError, subprocess.TimeoutExpired):

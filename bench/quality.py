@@ -17,8 +17,8 @@ import subprocess
 from pathlib import Path
 
 import race
-from runs import CONV, JUDGE, NORM, PROGRAM, ROOT, SEEDS, SLOPE
-from runs import Variant, folder, judgements, layers, rates, step_time, train_all
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE
+from runs import Variant, folder, judgements, layers, rates, report, step_time, train_all
 
 
 def generator(units: int, small: int, large: int) -> str:
@@ -106,12 +106,8 @@ def distances(kind: str, variant: str, seed: int) -> list[tuple[int, float]]:
 
 
 def on_test_digits(kind: str, variant: str) -> str:
-    """What `digit-gan evaluate` reports of the runs of a variant."""
     runs = [folder("trials", f"{kind} {variant}", seed) for seed in SEEDS]
-    evaluate = [PROGRAM, "evaluate", "--judge", JUDGE, "--newest", *filter(Path.exists, runs)]
-    done = subprocess.run(evaluate, capture_output=True, text=True, check=True)
-    _digits, report = done.stdout.strip().split("\n\n")
-    return f"\nOn the test digits, {variant}:\n\n```text\n{report}\n```"
+    return f"\nOn the test digits, {variant}:\n\n{report(list(filter(Path.exists, runs)), '--newest')}"
 
 
 def table() -> str:

@@ -8,7 +8,8 @@ else running; judging is not counted.
 import statistics
 import subprocess
 
-from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant, folder, judgements, layers, rates, step_time, train_all
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant
+from runs import folder, judgements, layers, rates, report, step_time, train_all
 
 LEVELS = (20, 10, 5, 4)
 ASKED = 0.98
@@ -101,7 +102,15 @@ the steps times the time of one. "98% as asked": of samples, in which the judge 
 
 {table}
 
+{reports}
 """
+
+
+def on_test_digits(title: str) -> str:
+    """Of the best checkpoints; what is conditional can teach a classifier as well, which takes minutes."""
+    runs = [folder("race", title, seed) for seed in SEEDS if judgements("race", title, seed)]
+    flags = ["--tstr"] if title.endswith("-conditional") else []
+    return f"On the test digits, best checkpoints of {title}:\n\n{report(runs, *flags)}\n" if runs else ""
 
 
 def section() -> str:
@@ -109,4 +118,4 @@ def section() -> str:
     if not any(judgements("race", title, 1) for title in RACE):
         return ""
     draw()
-    return SECTION.format(table=table())
+    return SECTION.format(table=table(), reports="\n".join(map(on_test_digits, ("lean", "lean-conditional"))))

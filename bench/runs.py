@@ -79,6 +79,17 @@ def step_time(group: str, title: str, variant: Variant) -> float:
     return float(kept.read_text())
 
 
+def report(runs: list[Path], *flags: str) -> str:
+    """What `digit-gan evaluate` says of runs on the test digits; kept beside the first, as it may take minutes."""
+    kept = runs[0] / f"report-of-{len(runs)}"
+    if not kept.exists():
+        command = [PROGRAM, "evaluate", "--judge", JUDGE, *flags, *runs]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        kept.write_text(done.stdout)
+    _digits, report = kept.read_text().strip().split("\n\n")
+    return f"```text\n{report}\n```"
+
+
 def batch(group: str, title: str) -> int:
     return json.loads((folder(group, title, 1) / "recipe.json").read_text())["batch_size"]
 
