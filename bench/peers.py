@@ -126,17 +126,17 @@ class Running:
 
     def line(self) -> str:
         """Its answer. It runs only while it is waited for: idle threads of some libraries spin, and would slow the others down."""
-        self.resume()
+        self.send("SIGCONT")
         line = self.process.stdout.readline()
         if not line:
             raise self.failure(f"it ended with status {self.process.wait()}")
-        if hasattr(signal, "SIGSTOP"):
-            self.process.send_signal(signal.SIGSTOP)
+        self.send("SIGSTOP")
         return line
 
-    def resume(self) -> None:
-        if hasattr(signal, "SIGCONT"):
-            self.process.send_signal(signal.SIGCONT)
+    def send(self, name: str) -> None:
+        """A signal, where the system has it."""
+        if number := getattr(signal, name, None):
+            self.process.send_signal(number)
 
     def failure(self, reason: str) -> RuntimeError:
         self.errors.seek(0)
@@ -154,7 +154,7 @@ class Running:
 
     def stop(self) -> None:
         try:
-            self.resume()
+            self.send("SIGCONT")
             self.process.stdin.close()
             self.process.wait(20)
         except (OSError, subprocess.TimeoutExpired):

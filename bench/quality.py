@@ -14,11 +14,10 @@ import argparse
 import os
 import statistics
 import subprocess
-from pathlib import Path
 
 import race
 from runs import CONV, NORM, ROOT, SEEDS, SLOPE
-from runs import Variant, folder, judgements, layers, rates, report, step_time, train_all
+from runs import Variant, judgements, layers, on_test_digits, rates, step_time, train_all
 
 
 def generator(units: int, small: int, large: int) -> str:
@@ -105,11 +104,6 @@ def distances(kind: str, variant: str, seed: int) -> list[tuple[int, float]]:
     return [(line["images"], line["frechet"]) for line in judgements("trials", f"{kind} {variant}", seed)]
 
 
-def on_test_digits(kind: str, variant: str) -> str:
-    runs = [folder("trials", f"{kind} {variant}", seed) for seed in SEEDS]
-    return f"\nOn the test digits, {variant}:\n\n{report(list(filter(Path.exists, runs)), '--newest')}"
-
-
 def table() -> str:
     text = []
     for kind, (recipe, images, variants) in PASSES.items():
@@ -125,7 +119,8 @@ def table() -> str:
         for mean, variant, values in rows:
             seeds = ", ".join(f"{value:.1f}" for value in values)
             text.append(f"| {variant} | {mean:.1f} | {seeds} | {step_time('trials', f'{kind} {variant}', what(kind, variant)):.1f} |")
-        text += [on_test_digits(kind, variant) for _, variant, _ in rows if "the recipe" in variant]
+        recipes = [variant for _, variant, _ in rows if "the recipe" in variant]
+        text += ["\n" + on_test_digits(variant, "trials", f"{kind} {variant}", "--newest").rstrip() for variant in recipes]
     return "\n".join(text) + "\n"
 
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 
 from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant
-from runs import folder, judgements, layers, rates, report, step_time, train_all
+from runs import folder, judgements, layers, on_test_digits, rates, step_time, train_all
 
 LEVELS = (20, 10, 5, 4)
 ASKED = 0.98
@@ -107,16 +107,12 @@ TensorFlow's tutorial goes on for fifty epochs, of which these are five.
 """
 
 
-def on_test_digits(title: str) -> str:
-    """Of the best checkpoints; what is conditional can teach a classifier as well, which takes minutes."""
-    runs = [folder("race", title, seed) for seed in SEEDS if judgements("race", title, seed)]
-    flags = ["--tstr"] if title.endswith("-conditional") else []
-    return f"On the test digits, best checkpoints of {title}:\n\n{report(runs, *flags)}\n" if runs else ""
-
-
 def section() -> str:
     """With its picture; empty before anything has been trained."""
     if not any(judgements("race", title, 1) for title in RACE):
         return ""
     draw()
-    return SECTION.format(table=table(), reports="\n".join(map(on_test_digits, ("lean", "lean-conditional"))))
+    # What is conditional can teach a classifier as well, which takes minutes.
+    flags = {"lean": [], "lean-conditional": ["--tstr"]}
+    reports = [on_test_digits(f"best checkpoints of {title}", "race", title, *flags[title]) for title in flags]
+    return SECTION.format(table=table(), reports="\n".join(reports))

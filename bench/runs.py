@@ -79,15 +79,20 @@ def step_time(group: str, title: str, variant: Variant) -> float:
     return float(kept.read_text())
 
 
-def report(runs: list[Path], *flags: str) -> str:
-    """What `digit-gan evaluate` says of runs on the test digits; kept beside the first, as it may take minutes."""
+def on_test_digits(what: str, group: str, title: str, *flags: str) -> str:
+    """What `digit-gan evaluate` says of the judged seeds of a run. As it may take minutes, it is kept beside the first, until one
+    of them has trained on; empty where there is none.
+    """
+    runs = [folder(group, title, seed) for seed in SEEDS if judgements(group, title, seed)]
+    if not runs:
+        return ""
     kept = runs[0] / f"report-of-{len(runs)}"
-    if not kept.exists():
+    if not kept.exists() or kept.stat().st_mtime < max((run / "stats.jsonl").stat().st_mtime for run in runs):
         command = [PROGRAM, "evaluate", "--judge", JUDGE, *flags, *runs]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         kept.write_text(done.stdout)
     _digits, report = kept.read_text().strip().split("\n\n")
-    return f"```text\n{report}\n```"
+    return f"On the test digits, {what}:\n\n```text\n{report}\n```\n"
 
 
 def batch(group: str, title: str) -> int:

@@ -14,8 +14,8 @@ from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-BESIDE = [f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.md"))]
-ABOUT = ["CONTRIBUTING", "CHANGELOG", *(f"bench/{path.stem}" for path in sorted((ROOT / "bench").glob("*.md")))]
+BESIDE, BENCH = ([f"{folder}/{path.stem}" for path in sorted((ROOT / folder).glob("*.md"))] for folder in ("notebooks", "bench"))
+ABOUT = ["CONTRIBUTING", "CHANGELOG", *BENCH]
 
 project = html_title = "digit-gan"
 extensions = ["myst_nb"]

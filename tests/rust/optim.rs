@@ -260,7 +260,7 @@ const PASSES: [&[Pass]; 8] = [
     &[Pass::Batch(8)],
     &[Pass::Batch(8), Pass::Batch(8)],
     &[Pass::Batch(8), Pass::Batch(9), Pass::Batch(8)],
-    &[Pass::Batch(8), Pass::Batch(1000)], // more values than the weights have
+    &[Pass::Batch(8), Pass::Batch(1000)],
     &[Pass::Batch(1000), Pass::Batch(8)],
     &[Pass::Batch(8), Pass::InputGradient],
     &[Pass::InputGradient, Pass::Batch(8)],
@@ -293,7 +293,7 @@ impl Pass {
 #[test]
 fn adam_takes_the_gradient_that_candle_finds() -> Result<()> {
     let rng = Rng::seed(3);
-    // Neither 600 nor 70 is a multiple of what is multiplied out at a time.
+    // Neither 600 nor 70 is a multiple of the tiles that products in bfloat16 are made of.
     let config = Sequential::new("wide", [70])
         .dense(600)
         .relu()
