@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from peers import BENCH, OURS, PEERS, Running, cores, install
+from peers import BENCH, OURS, PEERS, Running, cores, hide_avx512, install
 from quiet import Disturbance
 from workloads import VARIANTS, WORKLOADS, parameters, step_products
 
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of work for each peer in a round")
     parser.add_argument("--quick", action="store_true", help="batch 64, all cores, 3 rounds of half a second")
     parser.add_argument("--patience", type=float, default=1800.0, help="seconds to wait in all while others compute")
+    parser.add_argument("--without-avx512", action="store_true", help="as on a CPU that has neither it nor AMX")
     parser.add_argument("--soak", action="store_true", help="only this: our memory over 10,000 steps of W1")
     parser.add_argument("--profile", action="store_true", help="only this: what our step spends its time on")
     parser.add_argument("--curves", action="store_true", help="only this: losses on MNIST in both precisions")
@@ -49,6 +50,8 @@ def main() -> None:
     if options.profile:
         return profile(options.workloads)
     peers, absent = install(options.peers)
+    if options.without_avx512:
+        hide_avx512()
     if options.curves:
         return write_curves(options.output or RESULTS, options.workloads, peers)
     results, versions, quiet = [], {}, Disturbance(options.patience, len(cores()))
@@ -259,7 +262,7 @@ def rotated(running: dict, turn: int) -> list:
 def report(results: list[Measured], peers: list, versions: dict, options, quiet: Disturbance, absent: dict) -> str:
     parts = [
         "# A training step against the peers'\n",
-        f"{datetime.date.today()}, {machine()}. {'; '.join(dict.fromkeys(versions.values()))}. "
+        f"{datetime.date.today()}, {machine(options.without_avx512)}. {'; '.join(dict.fromkeys(versions.values()))}. "
         f"Medians of {options.rounds} rounds; {quiet}. README.md says what is measured.\n",
     ]
     for threads in options.threads:
@@ -305,13 +308,14 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def machine() -> str:
+def machine(hidden: bool) -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":")[1].strip() if names else model
-        model += ", AVX-512" if "avx512f" in cpuinfo.read_text() else ""
+        if "avx512f" in cpuinfo.read_text():
+            model += ", AVX-512 hidden" if hidden else ", AVX-512"
     return f"{len(cores())} cores ({model}), {platform.system()}"
 
 

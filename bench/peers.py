@@ -76,6 +76,14 @@ def install(peers: list[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in peers if name not in missing], missing
 
 
+def hide_avx512() -> None:
+    """From all that is started from now on. Needs a C compiler, and Linux on x86-64."""
+    library = ROOT / "target/release/without_avx512.so"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, BENCH / "without_avx512.c"], check=True)
+    os.environ["LD_PRELOAD"] = str(library)
+
+
 def last_line(text: str) -> str:
     """Of an error's text the line that says what went wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
