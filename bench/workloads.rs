@@ -2,7 +2,7 @@
 //! recipes.
 
 use digit_gan::loss::GanLoss;
-use digit_gan::nn::{Conv2d, Dense, Dropout, Layer, Sequential};
+use digit_gan::nn::{Dropout, Layer, Sequential};
 use digit_gan::penalty::Penalty;
 use digit_gan::recipe::Recipe;
 
@@ -27,7 +27,7 @@ pub fn workload(name: &str, dropout: f64) -> Workload {
         "W2" => (Recipe::dcgan(), 1e-4),
         "W3" => (Recipe::compact(), 2e-4),
         "W4" => (Recipe::lean(), 5e-4),
-        "W4-conditional" => (Recipe::lean().conditional(), 5e-4),
+        "W4-conditional" => (Recipe::lean().with_classes(10), 5e-4),
         "W3-r1" => {
             let penalty = Penalty::R1 { gamma: 1. };
             (penalised(GanLoss::NonSaturating, penalty), 2e-4)
@@ -60,19 +60,8 @@ fn cross_entropy(recipe: Recipe) -> Recipe {
 /// W3 with a penalty, for which its discriminator has biases instead of normalisation.
 fn penalised(loss: GanLoss, penalty: Penalty) -> Recipe {
     let recipe = Recipe::compact();
-    let layers = recipe.discriminator.layers().iter();
-    let layers = layers.filter(|layer| !matches!(layer, Layer::BatchNorm(_)));
-    let layers = layers.map(|layer| match layer.clone() {
-        Layer::Conv2d(conv) => Conv2d { bias: true, ..conv }.into(),
-        Layer::Dense(dense) => Dense {
-            bias: true,
-            ..dense
-        }
-        .into(),
-        other => other,
-    });
     Recipe {
-        discriminator: rebuilt(&recipe.discriminator, layers),
+        discriminator: recipe.discriminator.without_batch_norm(),
         loss,
         penalty: Some(penalty),
         ..recipe
@@ -84,10 +73,6 @@ fn with_dropout(network: &Sequential, rate: f64) -> Sequential {
         Layer::Dropout(_) => Dropout { rate }.into(),
         other => other.clone(),
     });
-    rebuilt(network, layers)
-}
-
-fn rebuilt(network: &Sequential, layers: impl Iterator<Item = Layer>) -> Sequential {
     let empty = Sequential::new(network.name(), network.input());
     layers.fold(empty, Sequential::layer)
 }

@@ -65,6 +65,36 @@ fn networks_have_the_published_sizes() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn asked_for_digits_a_batch_normalised_discriminator_gets_biases_and_a_penalty() -> Result<()> {
+    let rng = Rng::seed(1);
+    for recipe in [Recipe::lean(), Recipe::compact()] {
+        let conditional = recipe.clone().conditional();
+        conditional.check()?;
+        assert_eq!(conditional.penalty, Some(Penalty::R1 { gamma: 0.1 }));
+        let names = conditional.discriminator.build(&rng)?.named_parameters()?;
+        let names: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+        let layers = ["0.conv2d", "2.conv2d", "5.dense", "7.dense"];
+        let expected = layers.map(|layer| [format!("{layer}.weight"), format!("{layer}.bias")]);
+        assert_eq!(names, expected.as_flattened());
+        // The rate of the last step is a fiftieth of that of the first.
+        let rate =
+            |progress| conditional.g_adam.learning_rate * conditional.schedule.factor(progress);
+        assert!((rate(1.) / rate(0.) - 0.02).abs() < 1e-12);
+        // Classes alone change none of this.
+        let plain = recipe.clone().with_classes(10);
+        assert_eq!(
+            (plain.penalty, &plain.schedule),
+            (recipe.penalty, &recipe.schedule)
+        );
+    }
+    // Those without batch normalisation stay as they are.
+    for recipe in [Recipe::dense(), Recipe::dcgan()] {
+        assert_eq!(recipe.clone().conditional(), recipe.with_classes(10));
+    }
+    Ok(())
+}
+
 /// A recipe made senseless, and what the refusal must say.
 type Case = (fn(&mut Recipe), &'static str);
 
@@ -287,10 +317,10 @@ fn a_recipe_prints_each_field_with_its_value() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "recipe lean-conditional");
     for line in [
-        "d_adam            beta1 0.5, beta2 0.999, learning_rate 0.0005",
+        "d_adam            beta1 0.0, beta2 0.999, learning_rate 0.001",
         "loss              non saturating",
         "classes           10",
-        "penalty           none",
+        "penalty_every     8",
     ] {
         assert!(lines.contains(&line), "{text}");
     }

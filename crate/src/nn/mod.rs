@@ -98,6 +98,33 @@ impl Sequential {
         self
     }
 
+    /// The same with a bias in place of each batch normalisation, as a discriminator must have it for an exact
+    /// [`Penalty`](crate::penalty::Penalty).
+    ///
+    /// ```
+    /// # use digit_gan::prelude::*;
+    /// let discriminator = Recipe::lean().discriminator.without_batch_norm();
+    /// let penalty = Some(Penalty::R1 { gamma: 0.1 });
+    /// Recipe { discriminator, penalty, ..Recipe::lean() }.check()?;
+    /// # Ok::<(), digit_gan::Error>(())
+    /// ```
+    pub fn without_batch_norm(&self) -> Self {
+        let mut layers: Vec<Layer> = Vec::new();
+        for layer in &self.layers {
+            if !matches!(layer, Layer::BatchNorm(_)) {
+                layers.push(layer.clone());
+            } else if let Some(before) = layers.last_mut()
+                && let Some((biased, _)) = before.kind().with_bias()
+            {
+                *before = biased;
+            }
+        }
+        Sequential {
+            layers,
+            ..self.clone()
+        }
+    }
+
     /// The name given to [`Sequential::new`].
     pub fn name(&self) -> &str {
         &self.name
