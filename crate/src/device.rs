@@ -25,7 +25,7 @@ impl BestDevice for Device {
         } else {
             Ok(Device::Cpu)
         };
-        // Built for a GPU, but there is no driver or device: fall back to the CPU.
+        // Built for a GPU, but there is none: fall back to the CPU.
         found.unwrap_or(Device::Cpu)
     }
 }

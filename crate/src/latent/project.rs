@@ -129,7 +129,7 @@ fn nearest(
     })
 }
 
-/// The target as a batch of one, if the generator can draw such an image.
+/// The target as a batch of one, where the generator's images are, if it can draw such an image.
 fn checked_target(generator: &Network, target: &Tensor) -> Result<Tensor> {
     let output = generator.output();
     let batch = [&[1], output].concat();
@@ -147,7 +147,7 @@ fn checked_target(generator: &Network, target: &Tensor) -> Result<Tensor> {
             "project: the target holds values that are not finite".into(),
         ));
     }
-    Ok(target.reshape(batch)?)
+    Ok(target.reshape(batch)?.to_device(generator.device())?)
 }
 
 /// How many classes the generator takes beside `latent` numbers of noise; 0 without labels.

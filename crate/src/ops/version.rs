@@ -65,7 +65,8 @@ impl Seen {
 
     /// `y`, whose backward pass fails if the parameters have changed by then: for what candle's own ops compute.
     pub(crate) fn guard(&self, y: &Tensor) -> Result<Tensor> {
-        match y.track_op() {
+        // CUDA has no kernels of no threads, and no values have no gradient.
+        match y.track_op() && y.elem_count() > 0 {
             true => y.apply_op1(Guard(self.clone())),
             false => Ok(y.clone()),
         }

@@ -27,7 +27,7 @@ impl MaxPool2d {
 impl Sequential {
     /// The largest of each `size` x `size` pixels, as Keras's `MaxPooling2D` and PyTorch's `MaxPool2d` have it by
     /// default: (c, h, w) to (c, h / size, w / size), rounded down. Of equal values the first one, row by row, gets the
-    /// gradient.
+    /// gradient on a CPU, any of them on a GPU.
     pub fn max_pool2d(self, size: usize) -> Self {
         self.layer(MaxPool2d { size })
     }
