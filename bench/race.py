@@ -17,9 +17,9 @@ PICTURE = ROOT / "bench" / "quality.png"
 
 
 def tutorial(batch: int, rate: float, beta1: float) -> list[str]:
-    """The original's loss, no moving average."""
+    """The original's loss, no penalty, no moving average."""
     betas = [f"{which}_adam.beta1={beta1}" for which in "gd"]
-    return [f"batch_size={batch}", "loss=non_saturating", "ema_half_life=null", *rates(rate, rate), *betas]
+    return [f"batch_size={batch}", "loss=non_saturating", "penalty=null", "penalty_every=1", "ema_half_life=null", *rates(rate, rate), *betas]
 
 
 def pytorch_example() -> list[str]:
@@ -38,7 +38,7 @@ def pytorch_example() -> list[str]:
 # Images that show where each is going. Twenty judgements a run.
 RACE = {
     "lean": Variant("lean", 2_400_000),
-    "lean-conditional": Variant("lean-conditional", 2_400_000),
+    "lean-conditional": Variant("lean-conditional", 1_200_000),
     "dense": Variant("dense", 1_500_000),
     "compact": Variant("compact", 300_000),
     "TensorFlow's DCGAN tutorial": Variant("dcgan", 300_000, tutorial(256, 1e-4, 0.9)),

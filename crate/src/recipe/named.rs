@@ -6,6 +6,7 @@ use crate::format::Format;
 use crate::loss::GanLoss;
 use crate::nn::{Precision, Sequential};
 use crate::optim::Schedule;
+use crate::penalty::Penalty;
 use crate::{Error, Result};
 
 /// What one can ask for with [`Recipe::named`].
@@ -13,8 +14,9 @@ const NAMES: [&str; 4] = ["dense", "dcgan", "compact", "lean"];
 
 impl Recipe {
     /// The classic first GAN, of dense layers alone: Keras-GAN's `gan.py`
-    /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks, with the hinge loss, a higher learning rate and a
-    /// moving average, which give their best digits for the time: `bench/QUALITY.md` has the comparison.
+    /// (<https://github.com/eriklindernoren/Keras-GAN>). Its networks, with a higher learning rate, no momentum, an R1 penalty
+    /// at every fourth step and a moving average, which give their best digits for the time: `bench/QUALITY.md` has the
+    /// comparison.
     pub fn dense() -> Self {
         let generator = Sequential::new("generator", [100]);
         let hidden = [256, 512, 1024].into_iter();
@@ -34,9 +36,10 @@ impl Recipe {
                 .dense(256)
                 .leaky_relu(0.2)
                 .dense(1),
-            loss: GanLoss::Hinge,
-            g_adam: adam(5e-4, 0.5),
-            d_adam: adam(5e-4, 0.5),
+            penalty: Some(Penalty::R1 { gamma: 0.1 }),
+            penalty_every: 4,
+            g_adam: adam(1e-3, 0.),
+            d_adam: adam(1e-3, 0.),
             ema_half_life: Some(40_000.),
             log_every: 500,
             grid_every: 2_000,
