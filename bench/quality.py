@@ -27,32 +27,30 @@ def generator(units: int, small: int, large: int) -> str:
     return layers("generator", [*sum(dense, []), {"reshape": {"shape": [small, 7, 7]}}, up[0], NORM, SLOPE, up[1], "tanh"])
 
 
-def discriminator(first: int, second: int, units: int, norm: bool = True, outputs: int = 1) -> str:
-    """A discriminator like lean's; without batch normalisation, which allows no exact penalty, if so asked."""
-    conv = [{"conv2d": {"channels": n, "bias": n == first or not norm} | CONV} for n in (first, second)]
-    between = [NORM, SLOPE] if norm else [SLOPE]
-    hidden = {"dense": {"units": units, "bias": not norm}}
-    last = {"dense": {"units": outputs, "bias": True}}
-    return layers("discriminator", [conv[0], SLOPE, conv[1], *between, "flatten", hidden, *between, last])
+def discriminator(first: int, second: int, units: int, outputs: int = 1) -> str:
+    """A discriminator like lean's."""
+    conv = [{"conv2d": {"channels": n, "bias": n == first} | CONV} for n in (first, second)]
+    hidden, last = [{"dense": {"units": n, "bias": n == outputs}} for n in (units, outputs)]
+    return layers("discriminator", [conv[0], SLOPE, conv[1], NORM, SLOPE, "flatten", hidden, NORM, SLOPE, last])
 
 
-def r1(every: int) -> list[str]:
-    return ['penalty={"r1":{"gamma":0.1}}', f"penalty_every={every}"]
+def momentum(beta1: float) -> list[str]:
+    return [f"{which}_adam.beta1={beta1}" for which in "gd"]
 
 
-CLASSIC = "loss=non_saturating"
 FALLING = 'schedule={"linear":{"to":0.02}}'
+UNPENALISED = ["penalty=null", "penalty_every=1"]
+OLD_ADAM = [*rates(5e-4, 5e-4), *momentum(0.5)]
 # For each pass: the recipe, how many images, and what is changed, under the name that the table gives it.
 PASSES = {
     "dense": (
         "dense",
         840_000,
         {
-            "the recipe: hinge, rate 5e-4, average 40,000": [],
-            "non-saturating": [CLASSIC],
-            "non-saturating, R1 0.1": [CLASSIC, *r1(1)],
-            "non-saturating, R1 0.1 every 4th step": [CLASSIC, *r1(4)],
-            "R1 0.1 every 4th step": r1(4),
+            "the recipe: R1 0.1 every 4th step, rates 1e-3, no momentum": [],
+            "rates 5e-4": rates(5e-4, 5e-4),
+            "rates 5e-4, momentum 0.5": OLD_ADAM,
+            "rates 5e-4, momentum 0.5, hinge, no penalty": [*OLD_ADAM, "loss=hinge", *UNPENALISED],
         },
     ),
     "lean": (
@@ -80,15 +78,19 @@ PASSES = {
             "rates 1.5e-3 and 7.5e-4, falling to a fiftieth": [*rates(1.5e-3, 7.5e-4), FALLING],
         },
     ),
-    "conditional, longer": ("lean-conditional", 720_000, {"the recipe": []}),
     "conditional": (
         "lean-conditional",
-        160_000,
+        720_000,
         {
             "the recipe": [],
-            "least squares": ["loss=least_squares"],
-            "relativistic": ["loss=relativistic"],
-            "no batch norm in D, R1 0.1 every 8th step": [discriminator(16, 32, 256, norm=False, outputs=11), *r1(8)],
+            "momentum 0.5": momentum(0.5),
+            "as lean: D with batch norm, no penalty, momentum 0.5, constant rates": [
+                discriminator(16, 32, 256, outputs=11),
+                *UNPENALISED,
+                *momentum(0.5),
+                *rates(1e-3, 5e-4),
+                'schedule="constant"',
+            ],
         },
     ),
 }
@@ -135,6 +137,7 @@ chosen by.
 
 Seeds 1 to 3, as far as they were trained; the best on top. A variant differs from the recipe in what its name says and in
 nothing else. G: units of the hidden layer, channels of 7x7 and of 14x14 pixels. D: channels of the two convolutions, units.
+[SEARCH.md](SEARCH.md) has 180 more variants, which were trained on a GPU.
 """
 
 
