@@ -85,7 +85,7 @@ WORKLOADS = {"W1": W1, "W2": W2, "W3": W3, "W4": W4}
 # (|gradient| - 1)^2 at random points between real and generated images, beside the means of the logits; one update of
 # the discriminator a step, as for all.
 VARIANTS = {
-    "W4-conditional": compact("lean-conditional", *W4_WIDTHS, 5e-4, classes=10),
+    "W4-conditional": compact("lean with ten classes", *W4_WIDTHS, 5e-4, classes=10),
     "W3-r1": compact("W3 with R1", *W3_WIDTHS, 2e-4, penalty="r1"),
     "W3-wgan-gp": compact("W3 as WGAN-GP", *W3_WIDTHS, 2e-4, penalty="wgan-gp"),
 }

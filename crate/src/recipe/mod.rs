@@ -158,7 +158,8 @@ impl Recipe {
     ///
     /// A discriminator with batch normalisation ([`lean`](Recipe::lean), [`compact`](Recipe::compact)) gives it up for
     /// biases and an R1 penalty at every eighth step. The learning rates then begin at twice the recipe's and fall in a
-    /// straight line to a fiftieth, and Adam has no momentum. All of it was chosen on MNIST: `bench/QUALITY.md`.
+    /// straight line to a fiftieth, and Adam has no momentum. All of it was chosen on MNIST: `bench/QUALITY.md`. For 26
+    /// letters: `Recipe::lean().conditional().with_classes(26)`.
     pub fn conditional(self) -> Self {
         if self.classes.is_some() {
             return self;
