@@ -173,7 +173,7 @@ fn mistakes_are_told_in_a_line_and_in_the_exit_status() {
             "expected KEY=VALUE",
         ),
         (
-            &["--recipe", "dense", "--set", "loss=wasserstein"],
+            &["--recipe", "lean", "--set", "loss=wasserstein"],
             "without a penalty",
         ),
         (
