@@ -40,7 +40,6 @@ RACE = {
     "lean": Variant("lean", 2_400_000),
     "lean-conditional": Variant("lean-conditional", 1_200_000),
     "dense": Variant("dense", 1_500_000),
-    "compact": Variant("compact", 300_000),
     "TensorFlow's DCGAN tutorial": Variant("dcgan", 300_000, tutorial(256, 1e-4, 0.9)),
     "Keras-GAN's gan.py": Variant("dense", 1_500_000, tutorial(32, 2e-4, 0.5)),
     "PyTorch's DCGAN example, at 28x28": Variant("lean", 600_000, [*tutorial(64, 2e-4, 0.5), *pytorch_example()]),
