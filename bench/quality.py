@@ -16,8 +16,8 @@ import statistics
 import subprocess
 
 import race
-from runs import CONV, NORM, ROOT, SEEDS, SLOPE
-from runs import Variant, judgements, layers, on_test_digits, rates, step_time, train_all
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE, UNPENALISED
+from runs import Variant, judgements, layers, momentum, on_test_digits, rates, step_time, train_all
 
 
 def generator(units: int, small: int, large: int) -> str:
@@ -30,16 +30,11 @@ def generator(units: int, small: int, large: int) -> str:
 def discriminator(first: int, second: int, units: int, outputs: int = 1) -> str:
     """A discriminator like lean's."""
     conv = [{"conv2d": {"channels": n, "bias": n == first} | CONV} for n in (first, second)]
-    hidden, last = [{"dense": {"units": n, "bias": n == outputs}} for n in (units, outputs)]
+    hidden, last = {"dense": {"units": units, "bias": False}}, {"dense": {"units": outputs, "bias": True}}
     return layers("discriminator", [conv[0], SLOPE, conv[1], NORM, SLOPE, "flatten", hidden, NORM, SLOPE, last])
 
 
-def momentum(beta1: float) -> list[str]:
-    return [f"{which}_adam.beta1={beta1}" for which in "gd"]
-
-
 FALLING = 'schedule={"linear":{"to":0.02}}'
-UNPENALISED = ["penalty=null", "penalty_every=1"]
 OLD_ADAM = [*rates(5e-4, 5e-4), *momentum(0.5)]
 # For each pass: the recipe, how many images, and what is changed, under the name that the table gives it.
 PASSES = {
@@ -122,7 +117,7 @@ def table() -> str:
             seeds = ", ".join(f"{value:.1f}" for value in values)
             text.append(f"| {variant} | {mean:.1f} | {seeds} | {step_time('trials', f'{kind} {variant}', what(kind, variant)):.1f} |")
         recipes = [variant for _, variant, _ in rows if "the recipe" in variant]
-        text += ["\n" + on_test_digits(variant, "trials", f"{kind} {variant}", "--newest").rstrip() for variant in recipes]
+        text += ["\n" + on_test_digits(variant, "trials", f"{kind} {variant}", "--newest") for variant in recipes]
     return "\n".join(text) + "\n"
 
 

@@ -8,8 +8,8 @@ else running; judging is not counted.
 import statistics
 import subprocess
 
-from runs import CONV, NORM, ROOT, SEEDS, SLOPE, Variant
-from runs import folder, judgements, layers, on_test_digits, rates, step_time, train_all
+from runs import CONV, NORM, ROOT, SEEDS, SLOPE, UNPENALISED, Variant
+from runs import folder, judgements, layers, momentum, on_test_digits, rates, step_time, train_all
 
 LEVELS = (20, 10, 5, 4)
 ASKED = 0.98
@@ -18,8 +18,8 @@ PICTURE = ROOT / "bench" / "quality.png"
 
 def tutorial(batch: int, rate: float, beta1: float) -> list[str]:
     """The original's loss, no penalty, no moving average."""
-    betas = [f"{which}_adam.beta1={beta1}" for which in "gd"]
-    return [f"batch_size={batch}", "loss=non_saturating", "penalty=null", "penalty_every=1", "ema_half_life=null", *rates(rate, rate), *betas]
+    plain = [f"batch_size={batch}", "loss=non_saturating", *UNPENALISED, "ema_half_life=null"]
+    return [*plain, *rates(rate, rate), *momentum(beta1)]
 
 
 def pytorch_example() -> list[str]:
@@ -104,6 +104,7 @@ TensorFlow's tutorial goes on for fifty epochs, of which these are five.
 {table}
 
 {reports}
+
 """
 
 
@@ -113,6 +114,6 @@ def section() -> str:
         return ""
     draw()
     # What is conditional can teach a classifier as well, which takes minutes.
-    flags = {"lean": [], "lean-conditional": ["--tstr"]}
-    reports = [on_test_digits(f"best checkpoints of {title}", "race", title, *flags[title]) for title in flags]
-    return SECTION.format(table=table(), reports="\n".join(reports))
+    reported = {"lean": [], "lean-conditional": ["--tstr"]}
+    reports = [on_test_digits(f"best checkpoints of {title}", "race", title, *flags) for title, flags in reported.items()]
+    return SECTION.format(table=table(), reports="\n\n".join(reports))

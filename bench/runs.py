@@ -27,6 +27,13 @@ def rates(generator: float, discriminator: float) -> list[str]:
     return [f"g_adam.learning_rate={generator}", f"d_adam.learning_rate={discriminator}"]
 
 
+def momentum(beta1: float) -> list[str]:
+    return [f"{which}_adam.beta1={beta1}" for which in "gd"]
+
+
+UNPENALISED = ["penalty=null", "penalty_every=1"]
+
+
 @dataclass
 class Variant:
     recipe: str
@@ -92,7 +99,7 @@ def on_test_digits(what: str, group: str, title: str, *flags: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         kept.write_text(done.stdout)
     _digits, report = kept.read_text().strip().split("\n\n")
-    return f"On the test digits, {what}:\n\n```text\n{report}\n```\n"
+    return f"On the test digits, {what}:\n\n```text\n{report}\n```"
 
 
 def batch(group: str, title: str) -> int:

@@ -98,8 +98,8 @@ impl Sequential {
         self
     }
 
-    /// The same with a bias in place of each batch normalisation, as a discriminator must have it for an exact
-    /// [`Penalty`](crate::penalty::Penalty).
+    /// The same without batch normalisation, as a discriminator must be for an exact
+    /// [`Penalty`](crate::penalty::Penalty). Layers of weights in front of one get a bias in its place.
     ///
     /// ```
     /// # use digit_gan::prelude::*;
