@@ -2,9 +2,9 @@
 //! are few.
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, bail};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::ops::team::for_each;
 use crate::rng::Rng;
 use crate::{Error, Result};
 
@@ -150,8 +150,8 @@ impl Warp {
         if image == 0 {
             return;
         }
-        let images = from.par_chunks(image).zip(to.par_chunks_mut(image));
-        images.zip(&self.moves).for_each(|((from, to), &moved)| {
+        let images = from.chunks(image).zip(to.chunks_mut(image));
+        for_each(images.zip(&self.moves), |((from, to), &moved)| {
             let channels = from.chunks(channel).zip(to.chunks_mut(channel));
             channels.for_each(|(from, to)| one(moved, from, to));
         });

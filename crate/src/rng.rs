@@ -9,9 +9,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::ops::team::for_each;
 use crate::{Error, Result};
 
 /// How many values are drawn from one stream: fixed, so that they do not depend on the number of threads.
@@ -112,16 +112,13 @@ impl Rng {
         let shape = shape.into();
         let own = self.own();
         let mut values = vec![0.; shape.elem_count()];
-        values
-            .par_chunks_mut(CHUNK)
-            .enumerate()
-            .for_each(|(chunk, values)| {
-                let mut rng = own.clone();
-                rng.set_stream(chunk as u64);
-                values
-                    .iter_mut()
-                    .for_each(|value| *value = distribution.sample(&mut rng));
-            });
+        for_each(values.chunks_mut(CHUNK).enumerate(), |(chunk, values)| {
+            let mut rng = own.clone();
+            rng.set_stream(chunk as u64);
+            values
+                .iter_mut()
+                .for_each(|value| *value = distribution.sample(&mut rng));
+        });
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 

@@ -98,7 +98,7 @@ pub(super) fn fold<T: Clone + Send + Sync>(
             let products = &mut products[..count * width];
             let transposed = Matrix::new(b, dim).transposed();
             let size = [count, dim, width];
-            product(Matrix::new(a, dim), transposed, size, products, false, 1);
+            product(Matrix::new(a, dim), transposed, size, products, false);
             for (row, products) in products.chunks_exact(width).enumerate() {
                 let query = block * ROWS + row;
                 let norms = candidate_norms[first..].iter().zip(products);

@@ -1,10 +1,10 @@
 //! Adam's update in one pass over memory (candle's takes about eighteen).
 
 use candle_core::{Device, Result, Tensor};
-use rayon::prelude::*;
 
 use super::elementwise::{CHUNK, vectorised};
 use super::storage::{read, write};
+use super::team::for_each;
 
 /// The numbers of one update; see [`crate::optim::Adam`].
 #[derive(Clone, Copy)]
@@ -44,9 +44,9 @@ pub(crate) fn adam(
         write(first, |m| {
             write(second, |v| {
                 write(parameters, |p| {
-                    let chunks = p.par_chunks_mut(CHUNK).zip(m.par_chunks_mut(CHUNK));
-                    let chunks = chunks.zip(v.par_chunks_mut(CHUNK)).zip(g.par_chunks(CHUNK));
-                    chunks.for_each(|(((p, m), v), g)| {
+                    let chunks = p.chunks_mut(CHUNK).zip(m.chunks_mut(CHUNK));
+                    let chunks = chunks.zip(v.chunks_mut(CHUNK)).zip(g.chunks(CHUNK));
+                    for_each(chunks, |(((p, m), v), g)| {
                         vectorised(|| {
                             for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
                                 *m = b1 * *m + (1. - b1) * g;
@@ -67,7 +67,9 @@ pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
     read(&values.to_device(&Device::Cpu)?, |values| {
         let sum = |values: &[f32]| values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
         // Summed in chunks, and the chunks in order: the same on any number of threads.
-        let sums: Vec<f64> = values.par_chunks(CHUNK).map(sum).collect();
+        let mut sums = vec![0.; values.len().div_ceil(CHUNK)];
+        let chunks = sums.iter_mut().zip(values.chunks(CHUNK));
+        for_each(chunks, |(of_chunk, values)| *of_chunk = sum(values));
         Ok(sums.into_iter().sum())
     })
 }

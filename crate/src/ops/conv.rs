@@ -7,14 +7,12 @@
 //! A pixel is a matrix (channels, batch), and neighbouring pixels lie one after another, so that the products read
 //! them where they are: nothing is copied, and taps that fall on the padding are never computed.
 
-use candle_core::utils::get_num_threads;
-use rayon::prelude::*;
-
 use super::buffer::Pool;
 use super::elementwise::transpose_on_this_thread;
-use super::gemm::{Matrix, product};
+use super::gemm::{Matrix, product, shared_product};
 use super::geometry::{Conv, Size};
 use super::precision::Factors;
+use super::team::for_each;
 use super::winograd::Winograd;
 
 /// Up to this number of weights per small channel, a patch of the big image is copied together: the products over single
@@ -59,25 +57,18 @@ impl Conv {
         let (bc, patch) = (self.big.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(big, n));
-            return product(a, b, [c, patch, n], small, false, get_num_threads());
+            return shared_product(a, b, [c, patch, n], small, false);
         }
         if let Some(winograd) = Winograd::new(self, n) {
             return winograd.down(weights, big, small, pool);
         }
-        let pixels = small.par_chunks_mut(c * n).enumerate();
-        pixels.for_each_init(Vec::new, |copy, (o, small)| {
+        for_each(small.chunks_mut(c * n).enumerate(), |(o, small)| {
             let (oy, ox) = (o / columns, o % columns);
             if self.is_thin() {
-                self.copy_patch(big, oy, ox, n, copy);
-                let weights = Matrix::new(weights, c).transposed();
-                return product(
-                    weights,
-                    Matrix::new(copy, n),
-                    [c, patch, n],
-                    small,
-                    false,
-                    1,
-                );
+                let mut copy = pool.get(patch * n);
+                self.copy_patch(big, oy, ox, n, &mut copy);
+                let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(&copy, n));
+                return product(a, b, [c, patch, n], small, false);
             }
             let [ys, xs] = self.taps(oy, ox);
             if xs.is_empty() || ys.is_empty() {
@@ -89,7 +80,7 @@ impl Conv {
                 let pixels = &big[(y * self.big.w + x) * bc * n..];
                 let weights = &weights[(ty * self.kernel + xs.start) * bc * c..];
                 let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(pixels, n));
-                product(a, b, [c, xs.len() * bc, n], small, row > 0, 1);
+                product(a, b, [c, xs.len() * bc, n], small, row > 0);
             }
         });
     }
@@ -100,7 +91,7 @@ impl Conv {
         let (sc, patch) = (self.small.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
-            return product(a, b, [patch, sc, n], big, false, get_num_threads());
+            return shared_product(a, b, [patch, sc, n], big, false);
         }
         if let Some(winograd) = Winograd::new(self, n) {
             return winograd.up(weights, small, big, pool);
@@ -112,16 +103,13 @@ impl Conv {
         };
         let mut given = pool.get(given);
         if self.is_thin() {
-            let pixels = given
-                .par_chunks_mut(patch * n)
-                .zip(small.par_chunks(sc * n));
-            pixels.for_each(|(given, small)| {
+            let pixels = given.chunks_mut(patch * n).zip(small.chunks(sc * n));
+            for_each(pixels, |(given, small)| {
                 let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
-                product(a, b, [patch, sc, n], given, false, 1);
+                product(a, b, [patch, sc, n], given, false);
             });
         }
-        let pixels = big.par_chunks_mut(c * n).enumerate();
-        pixels.for_each(|(i, big)| {
+        for_each(big.chunks_mut(c * n).enumerate(), |(i, big)| {
             let (iy, ix) = (i / columns, i % columns);
             let mut add = false;
             for (ty, oy) in self.rows_seeing(iy) {
@@ -139,7 +127,7 @@ impl Conv {
                     } else {
                         let a = Matrix::new(&weights[tap * c * sc..], sc);
                         let b = Matrix::new(&small[o * sc * n..], n);
-                        product(a, b, [c, sc, n], big, add, 1);
+                        product(a, b, [c, sc, n], big, add);
                     }
                     add = true;
                 }
@@ -166,14 +154,7 @@ impl Conv {
         }
         if self.is_dense() {
             let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());
-            return product(
-                a,
-                b,
-                [self.patch(), n, sc],
-                gradient,
-                add,
-                get_num_threads(),
-            );
+            return shared_product(a, b, [self.patch(), n, sc], gradient, add);
         }
         if !add {
             gradient.fill(0.);
@@ -183,37 +164,38 @@ impl Conv {
         }
         // Each small pixel meets many taps: turned over once, here, instead of in each product.
         let mut turned = pool.get(small.len());
-        let pixels = turned.par_chunks_mut(sc * n).zip(small.par_chunks(sc * n));
-        pixels.for_each(|(turned, small)| transpose_on_this_thread(small, sc, n, turned));
+        let pixels = turned.chunks_mut(sc * n).zip(small.chunks(sc * n));
+        for_each(pixels, |(turned, small)| {
+            transpose_on_this_thread(small, sc, n, turned)
+        });
         let small = &*turned;
         if let Some(winograd) = Winograd::new(self, n) {
             return winograd.weights(big, small, gradient, pool);
         }
-        let taps = gradient.par_chunks_mut(bc * sc).enumerate();
-        taps.for_each(|(tap, gradient)| {
-            for (pixel, o) in self.pixels_through(tap) {
-                let a = Matrix::new(&big[pixel * bc * n..], n);
-                let b = Matrix::new(&small[o * sc * n..], sc);
-                product(a, b, [bc, n, sc], gradient, true, 1);
-            }
-        });
+        for_each(
+            gradient.chunks_mut(bc * sc).enumerate(),
+            |(tap, gradient)| {
+                for (pixel, o) in self.pixels_through(tap) {
+                    let a = Matrix::new(&big[pixel * bc * n..], n);
+                    let b = Matrix::new(&small[o * sc * n..], sc);
+                    product(a, b, [bc, n, sc], gradient, true);
+                }
+            },
+        );
     }
 
     fn thin_weights(&self, big: &[f32], small: &[f32], gradient: &mut [f32], n: usize) {
         let (sc, patch, columns) = (self.small.c, self.patch(), self.small.w);
         let pixels = self.small.h * columns;
-        let parts: Vec<Vec<f32>> = (0..PARTS)
-            .into_par_iter()
-            .map(|part| {
-                let (mut sum, mut copy) = (vec![0.; patch * sc], Vec::new());
-                for o in part * pixels / PARTS..(part + 1) * pixels / PARTS {
-                    self.copy_patch(big, o / columns, o % columns, n, &mut copy);
-                    let b = Matrix::new(&small[o * sc * n..], n).transposed();
-                    product(Matrix::new(&copy, n), b, [patch, n, sc], &mut sum, true, 1);
-                }
-                sum
-            })
-            .collect();
+        let mut parts = vec![vec![0.; patch * sc]; PARTS];
+        for_each(parts.iter_mut().enumerate(), |(part, sum)| {
+            let mut copy = vec![0.; patch * n];
+            for o in part * pixels / PARTS..(part + 1) * pixels / PARTS {
+                self.copy_patch(big, o / columns, o % columns, n, &mut copy);
+                let b = Matrix::new(&small[o * sc * n..], n).transposed();
+                product(Matrix::new(&copy, n), b, [patch, n, sc], sum, true);
+            }
+        });
         for part in parts {
             gradient
                 .iter_mut()
@@ -223,9 +205,8 @@ impl Conv {
     }
 
     /// Copies what a small pixel sees, zeros for the padding: (tap y, tap x, big channel, batch).
-    fn copy_patch(&self, big: &[f32], oy: usize, ox: usize, n: usize, copy: &mut Vec<f32>) {
-        copy.clear();
-        copy.resize(self.patch() * n, 0.);
+    fn copy_patch(&self, big: &[f32], oy: usize, ox: usize, n: usize, copy: &mut [f32]) {
+        copy.fill(0.);
         let [ys, xs] = self.taps(oy, ox);
         if xs.is_empty() {
             return;

@@ -1,6 +1,6 @@
 //! Elementwise passes, which cost what reading and writing memory costs, and how they become vector code.
 
-use rayon::prelude::*;
+use super::team::for_each;
 
 /// Rows of one batch that a thread takes at a time.
 pub(crate) const ROWS: usize = 64;
@@ -45,8 +45,8 @@ pub(crate) fn map(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
 
 /// y = f(y, x) for all values, on all threads.
 pub(crate) fn update(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
-    let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
-    chunks.for_each(|(y, x)| map(y, x, &f));
+    let chunks = y.chunks_mut(CHUNK).zip(x.chunks(CHUNK));
+    for_each(chunks, |(y, x)| map(y, x, &f));
 }
 
 /// y = the sum of rows of its length, each times a coefficient; or y + that where `add` is set. Terms that are 0 are left
@@ -112,9 +112,9 @@ pub(crate) fn by_row<R: Clone + Default + Send>(
     f: impl Fn(usize, &mut [f32], &[f32]) -> R + Sync,
 ) -> Vec<R> {
     let mut results = vec![R::default(); y.len() / n];
-    let chunks = y.par_chunks_mut(ROWS * n).zip(x.par_chunks(ROWS * n));
-    let chunks = chunks.zip(results.par_chunks_mut(ROWS)).enumerate();
-    chunks.for_each(|(chunk, ((y, x), results))| {
+    let chunks = y.chunks_mut(ROWS * n).zip(x.chunks(ROWS * n));
+    let chunks = chunks.zip(results.chunks_mut(ROWS)).enumerate();
+    for_each(chunks, |(chunk, ((y, x), results))| {
         let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(results);
         for (row, ((y, x), result)) in rows.enumerate() {
             *result = f((chunk * ROWS + row) % channels, y, x);
@@ -130,8 +130,8 @@ pub(crate) fn of_rows<R: Clone + Default + Send>(
     f: impl Fn(&[f32]) -> R + Sync,
 ) -> Vec<R> {
     let mut results = vec![R::default(); x.len() / n];
-    let chunks = x.par_chunks(ROWS * n).zip(results.par_chunks_mut(ROWS));
-    chunks.for_each(|(x, results)| {
+    let chunks = x.chunks(ROWS * n).zip(results.chunks_mut(ROWS));
+    for_each(chunks, |(x, results)| {
         for (x, result) in x.chunks_exact(n).zip(results) {
             *result = f(x);
         }
@@ -154,19 +154,18 @@ pub(crate) fn per_channel<const K: usize>(rows: &[[f32; K]], channels: usize) ->
 
 /// Adds a value per channel to (pixel, channel, batch), and multiplies what is negative by `slope`.
 pub(crate) fn bias_and_slope(y: &mut [f32], bias: Option<&[f32]>, slope: f32, n: usize) {
-    y.par_chunks_mut(ROWS * n)
-        .enumerate()
-        .for_each(|(chunk, y)| {
-            vectorised(|| {
-                for (row, y) in y.chunks_exact_mut(n).enumerate() {
-                    let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
-                    for y in y {
-                        let value = *y + shift;
-                        *y = if value > 0. { value } else { slope * value };
-                    }
+    let chunks = y.chunks_mut(ROWS * n).enumerate();
+    for_each(chunks, |(chunk, y)| {
+        vectorised(|| {
+            for (row, y) in y.chunks_exact_mut(n).enumerate() {
+                let shift = bias.map_or(0., |bias| bias[(chunk * ROWS + row) % bias.len()]);
+                for y in y {
+                    let value = *y + shift;
+                    *y = if value > 0. { value } else { slope * value };
                 }
-            })
-        });
+            }
+        })
+    });
 }
 
 /// From the gradient behind a bias and an activation with output y to that in front of them, in place; the gradient of
@@ -207,8 +206,10 @@ pub(crate) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
     if rows * columns == 0 {
         return;
     }
-    let blocks = y.par_chunks_mut(BLOCK * rows).enumerate();
-    blocks.for_each(|(block, y)| transpose_block(&x[block * BLOCK..], rows, columns, y));
+    let blocks = y.chunks_mut(BLOCK * rows).enumerate();
+    for_each(blocks, |(block, y)| {
+        transpose_block(&x[block * BLOCK..], rows, columns, y)
+    });
 }
 
 pub(crate) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
@@ -233,7 +234,7 @@ fn transpose_block(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
 
 /// Moves whole rows of a batch: (a, b, n) to (b, a, n).
 pub(crate) fn swap_rows(x: &[f32], a: usize, b: usize, y: &mut [f32], n: usize) {
-    y.par_chunks_mut(a * n).enumerate().for_each(|(j, y)| {
+    for_each(y.chunks_mut(a * n).enumerate(), |(j, y)| {
         for (i, y) in y.chunks_exact_mut(n).enumerate() {
             y.copy_from_slice(&x[(i * b + j) * n..][..n]);
         }

@@ -1,10 +1,14 @@
 //! Matrix products, the bulk of all arithmetic.
 
+use std::ops::Range;
+
 use gemm::{
     DEFAULT_LHS_PACKING_THRESHOLD_SINGLE_THREAD as PACKED, Parallelism, gemm,
     get_lhs_packing_threshold_single_thread as packing,
     set_lhs_packing_threshold_single_thread as set_packing,
 };
+
+use super::team::{for_each, threads};
 
 /// Products of so few columns read `b` where it is, which gemm would copy first.
 const UNPACKED_COLUMNS: usize = 256;
@@ -37,6 +41,14 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// What lies from this row and column on.
+    fn from(self, row: usize, column: usize) -> Self {
+        Matrix {
+            values: &self.values[row * self.row + column * self.column..],
+            ..self
+        }
+    }
+
     /// One past the last index that a matrix of this size reads.
     fn end(&self, rows: usize, columns: usize) -> usize {
         match rows * columns {
@@ -48,19 +60,92 @@ impl<'a> Matrix<'a> {
 
 /// `y` (m, n, row after row) = `a` (m, k) times `b` (k, n), or `y` + that where `add` is set. Each value is
 /// summed in one order, whatever the number of threads.
-pub(crate) fn product(
+pub(crate) fn product(a: Matrix, b: Matrix, [m, k, n]: [usize; 3], y: &mut [f32], add: bool) {
+    assert!(m * n == y.len());
+    // SAFETY: `y` is borrowed mutably, so that nothing else reads or writes it meanwhile.
+    unsafe { block(a, b, [m, k, n], y.as_mut_ptr(), n, add) }
+}
+
+/// The same on all threads: each has its share of the rows of `y`, which are of `a` what only it reads, or where there
+/// are few rows of the columns.
+pub(crate) fn shared_product(
     a: Matrix,
     b: Matrix,
     [m, k, n]: [usize; 3],
     y: &mut [f32],
     add: bool,
-    threads: usize,
 ) {
-    assert!(a.end(m, k) <= a.values.len() && b.end(k, n) <= b.values.len() && m * n == y.len());
-    let parallelism = match threads {
-        0 | 1 => Parallelism::None,
-        threads => Parallelism::Rayon(threads),
+    assert!(m * n == y.len());
+    let by_rows = m >= 2 * LEAST[0];
+    let parts = match m * k * n < WORTH_SHARING || m.min(n) < LEAST[1] {
+        true => 1,
+        false => threads(),
     };
+    let start = Start(y.as_mut_ptr());
+    for_each(ranges(if by_rows { m } else { n }, parts), |part| {
+        let [row, column] = if by_rows {
+            [part.start, 0]
+        } else {
+            [0, part.start]
+        };
+        let size = if by_rows {
+            [part.len(), k, n]
+        } else {
+            [m, k, part.len()]
+        };
+        // SAFETY: the parts are different rows or columns of `y`, which is borrowed mutably: nobody else reads or writes
+        // them meanwhile. The first value of each lies inside.
+        unsafe {
+            let y = start.get().add(row * n + column);
+            block(a.from(row, 0), b.from(0, column), size, y, n, add);
+        }
+    });
+}
+
+/// A product of fewer multiply-adds is not shared.
+const WORTH_SHARING: usize = 64 * 1024;
+/// A part's edges lie at multiples of this, which suits the kernels.
+const UNIT: usize = 16;
+/// A part has at least so many rows or columns, and so many of the other: gemm sums smaller products in another order
+/// (up to 64 by 64, and up to 256 values).
+const LEAST: [usize; 2] = [5 * UNIT, 4];
+
+/// At most so many parts of a range, all but the last of whole units.
+fn ranges(len: usize, parts: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Send {
+    let units = len / UNIT;
+    let parts = parts.min(len / LEAST[0]).max(1);
+    let edge = move |i| match i == parts {
+        true => len,
+        false => i * units / parts * UNIT,
+    };
+    (0..parts).map(move |i| edge(i)..edge(i + 1))
+}
+
+/// Where a matrix begins that several threads write, each another part.
+struct Start(*mut f32);
+
+// SAFETY: it is only a number; who writes there says why that is sound.
+unsafe impl Sync for Start {}
+
+impl Start {
+    fn get(&self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// A product on this thread; the rows of y lie `stride` values apart.
+///
+/// # Safety
+/// Nothing else may read or write these m rows of n values.
+unsafe fn block(
+    a: Matrix,
+    b: Matrix,
+    [m, k, n]: [usize; 3],
+    y: *mut f32,
+    stride: usize,
+    add: bool,
+) {
+    assert!(a.end(m, k) <= a.values.len() && b.end(k, n) <= b.values.len());
     // A setting of the whole process, which changes no result: where two threads disagree, one product copies for nothing.
     let wanted = if n <= UNPACKED_COLUMNS {
         UNPACKED
@@ -70,16 +155,16 @@ pub(crate) fn product(
     if packing() != wanted {
         set_packing(wanted);
     }
-    // SAFETY: the assertion above keeps every index that the sizes and strides reach inside its slice, and `y`
-    // is borrowed mutably, so that nothing else reads or writes it meanwhile.
+    // SAFETY: the assertion above keeps every index that the sizes and strides reach inside its slice, and the caller
+    // vouches for `y`.
     unsafe {
         gemm(
             m,
             n,
             k,
-            y.as_mut_ptr(),
+            y,
             1,
-            n as isize,
+            stride as isize,
             add,
             a.values.as_ptr(),
             a.column as isize,
@@ -92,7 +177,56 @@ pub(crate) fn product(
             false,
             false,
             false,
-            parallelism,
+            Parallelism::None,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn a_shared_product_has_the_bits_of_one_thread() {
+        let values = |len: usize| (0..len).map(|i| (i as f32).sin()).collect::<Vec<_>>();
+        let pools = [2, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build());
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        for (round, pool) in (0..300).zip(pools.iter().cycle()) {
+            let few = [5, 400][round % 2]; // gemm has paths of its own for few rows or columns
+            let mut size = [400, 600, few].map(|most| rng.random_range(1..=most));
+            if round % 3 == 0 {
+                size.swap(0, 2);
+            }
+            let [m, k, n] = size;
+            let (a, b) = (values(m * k), values(n * k));
+            let all_a = [Matrix::new(&a, k), Matrix::new(&a, m).transposed()];
+            let all_b = [Matrix::new(&b, n), Matrix::new(&b, k).transposed()];
+            for (i, (a, b)) in all_a
+                .iter()
+                .flat_map(|a| all_b.map(|b| (*a, b)))
+                .enumerate()
+            {
+                let (mut one, mut shared) = (values(m * n), values(m * n));
+                product(a, b, size, &mut one, i > 1);
+                let share = || shared_product(a, b, size, &mut shared, i > 1);
+                pool.as_ref().unwrap().install(share);
+                assert_eq!(one, shared, "{size:?}, {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_cover_a_range() {
+        for (len, parts) in [(0, 3), (1, 2), (64, 2), (129, 2), (1000, 3), (1000, 1)] {
+            let ranges: Vec<_> = ranges(len, parts).collect();
+            assert!(ranges.len() <= parts);
+            assert_eq!((ranges[0].start, ranges.last().unwrap().end), (0, len));
+            for pair in ranges.windows(2) {
+                assert_eq!(pair[0].end, pair[1].start);
+                assert!(pair.iter().all(|part| part.len() >= LEAST[0]));
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ mod run;
 mod step;
 mod storage;
 mod tangent;
+pub(crate) mod team;
 mod version;
 mod winograd;
 

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
 
 use super::collect::collected;
 use super::plan::{Plan, Tape};
 use super::precision::Precision;
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
+use super::team::for_each;
 use super::version::Seen;
 use crate::rng::Rng;
 
@@ -61,12 +61,14 @@ fn evaluate(call: &Call, x: &Tensor) -> Result<Vec<f32>> {
     read(x, |x| {
         read(&call.parameters, |parameters| {
             read(&call.state, |state| {
-                let chunks = x.par_chunks((CHUNK * values).max(1));
-                let outputs = chunks.map(|x| {
+                let chunks = x.chunks((CHUNK * values).max(1));
+                let mut outputs = vec![Vec::new(); chunks.len()];
+                for_each(chunks.zip(&mut outputs), |(x, output)| {
                     let state = &mut state.to_vec(); // stays as it is
-                    plan.output(&plan.forward(x, parameters, state, statistics, precision, rng))
+                    let tape = plan.forward(x, parameters, state, statistics, precision, rng);
+                    *output = plan.output(&tape);
                 });
-                Ok(outputs.collect::<Vec<_>>().concat())
+                Ok(outputs.concat())
             })
         })
     })
@@ -93,18 +95,16 @@ impl CustomOp2 for Run {
         let (x, parameters) = (slice(x, xl)?, slice(p, pl)?);
         let call = &self.call;
         let (tape, y) = write(&call.state, |state| {
-            Ok(on_the_pool(|| {
-                let Call {
-                    plan,
-                    statistics,
-                    precision,
-                    rng,
-                    ..
-                } = call;
-                let tape = plan.forward(x, parameters, state, *statistics, *precision, rng);
-                let y = plan.output(&tape);
-                (tape, y)
-            }))
+            let Call {
+                plan,
+                statistics,
+                precision,
+                rng,
+                ..
+            } = call;
+            let tape = plan.forward(x, parameters, state, *statistics, *precision, rng);
+            let y = plan.output(&tape);
+            Ok((tape, y))
         })?;
         *self.tape.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(tape));
         Ok((CpuStorage::F32(y), self.shape.clone()))
@@ -126,8 +126,7 @@ impl CustomOp2 for Run {
             read(p, |p| {
                 read(dy, |dy| {
                     let wants_dx = x.track_op();
-                    let back = || self.call.plan.backward(&tape, p, dy, gradient, wants_dx);
-                    Ok(on_the_pool(back))
+                    Ok(self.call.plan.backward(&tape, p, dy, gradient, wants_dx))
                 })
             })
         };
@@ -147,10 +146,4 @@ impl CustomOp2 for Run {
             dp,
         ))
     }
-}
-
-/// Runs a whole pass on a thread of rayon's pool: from there each of its many parallel loops starts at once, where
-/// from outside each would wait for a thread to wake up.
-pub(super) fn on_the_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| f())
 }

@@ -15,7 +15,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use super::buffer::Buffer;
 use super::collect::collected;
 use super::plan::{Plan, Tape, turned_back};
-use super::run::{Call, on_the_pool};
+use super::run::Call;
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
 use crate::profile::timed;
@@ -52,9 +52,7 @@ impl CustomOp1 for InputGradient {
         let (trace, g) = read(&self.x, |x| {
             read(&self.seed, |seed| {
                 let Call { plan, .. } = &self.call;
-                Ok(on_the_pool(|| {
-                    plan.input_gradient(x, seed, parameters, &self.call)
-                }))
+                Ok(plan.input_gradient(x, seed, parameters, &self.call))
             })
         })?;
         *self.trace.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(trace));
@@ -72,8 +70,7 @@ impl CustomOp1 for InputGradient {
                 read(dg, |dg| {
                     write(row, |row| {
                         let gradient = Gradient { row, add };
-                        let back = || self.call.plan.input_gradient_back(&trace, p, dg, gradient);
-                        on_the_pool(back);
+                        self.call.plan.input_gradient_back(&trace, p, dg, gradient);
                         Ok(())
                     })
                 })

@@ -10,12 +10,11 @@
 //! So all three need two routines: [`View::to_points`] and [`View::to_image`]. A 5 x 5 convolution between images of
 //! 7 x 7 takes 256 products where the taps on the image are 841.
 
-use rayon::prelude::*;
-
 use super::buffer::Pool;
 use super::elementwise::combine;
 use super::gemm::{Matrix, product};
 use super::geometry::Conv;
+use super::team::for_each;
 
 /// Pixels of the small image, in each direction, that are computed together.
 const TILE: usize = 4;
@@ -101,7 +100,7 @@ impl Winograd {
             |[w, big], small| {
                 for (big, small) in big.chunks(bc * self.n).zip(small.chunks_mut(sc * self.n)) {
                     let (a, b) = (Matrix::new(w, sc).transposed(), Matrix::new(big, self.n));
-                    product(a, b, [sc, bc, self.n], small, false, 1);
+                    product(a, b, [sc, bc, self.n], small, false);
                 }
             },
         );
@@ -114,7 +113,7 @@ impl Winograd {
         self.run(inputs, (&self.big, big), false, pool, |[w, small], big| {
             for (small, big) in small.chunks(sc * self.n).zip(big.chunks_mut(bc * self.n)) {
                 let (a, b) = (Matrix::new(w, sc), Matrix::new(small, self.n));
-                product(a, b, [bc, sc, self.n], big, false, 1);
+                product(a, b, [bc, sc, self.n], big, false);
             }
         });
     }
@@ -132,7 +131,7 @@ impl Winograd {
                 let tiles = big.chunks(bc * self.n).zip(small.chunks(sc * self.n));
                 for (tile, (big, small)) in tiles.enumerate() {
                     let (a, b) = (Matrix::new(big, self.n), Matrix::new(small, sc));
-                    product(a, b, [bc, self.n, sc], w, tile > 0, 1);
+                    product(a, b, [bc, self.n, sc], w, tile > 0);
                 }
             },
         );
@@ -150,8 +149,8 @@ impl Winograd {
     ) {
         let points = view.matrix.len();
         let mut values = pool.get(points * points * view.at_point());
-        let rows = values.par_chunks_mut(points * view.at_point()).enumerate();
-        rows.for_each(|(row, values)| {
+        let rows = values.chunks_mut(points * view.at_point()).enumerate();
+        for_each(rows, |(row, values)| {
             let [at_a, at_b] = [a, b].map(|(view, image)| {
                 let mut values = pool.get(points * view.at_point());
                 view.to_points(image, row, &mut values);
@@ -216,8 +215,8 @@ impl View {
     fn to_image(&self, values: &[f32], image: &mut [f32], add: bool) {
         let (points, pixels) = (self.matrix.len(), self.pixels());
         let tiles = self.tiles[0] * self.tiles[1];
-        let rows = image.par_chunks_mut(self.size[1] * self.len).enumerate();
-        rows.for_each(|(y, image)| {
+        let rows = image.chunks_mut(self.size[1] * self.len).enumerate();
+        for_each(rows, |(y, image)| {
             let mut columns = vec![[0.; STRIP]; points];
             if !add {
                 image.fill(0.);

@@ -2,7 +2,6 @@
 
 use candle_core::Tensor;
 use rand::RngCore;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced};
@@ -10,6 +9,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
+use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
 use crate::rng::Rng;
 
@@ -117,13 +117,13 @@ fn drop(x: &[f32], rate: f64, rng: &Rng, mask: &mut [f32], y: &mut [f32]) {
     let drawn = rng.own();
     let threshold = (rate * 65536.).round() as u32;
     let kept = (1. / (1. - threshold as f64 / 65536.)) as f32;
-    let chunks = mask.par_chunks_mut(CHUNK).zip(y.par_chunks_mut(CHUNK));
-    let chunks = chunks.zip(x.par_chunks(CHUNK)).enumerate();
-    chunks.for_each_init(Vec::new, |bytes, (chunk, ((mask, y), x))| {
+    let chunks = mask.chunks_mut(CHUNK).zip(y.chunks_mut(CHUNK));
+    let chunks = chunks.zip(x.chunks(CHUNK)).enumerate();
+    for_each(chunks, |(chunk, ((mask, y), x))| {
         let mut drawn = drawn.clone();
         drawn.set_stream(chunk as u64);
-        bytes.resize(2 * mask.len(), 0);
-        drawn.fill_bytes(bytes);
+        let mut bytes = vec![0; 2 * mask.len()];
+        drawn.fill_bytes(&mut bytes);
         vectorised(|| {
             for (mask, bytes) in mask.iter_mut().zip(bytes.chunks_exact(2)) {
                 let drawn = u16::from_le_bytes([bytes[0], bytes[1]]) as u32;

@@ -1,7 +1,6 @@
 //! Images made smaller by the largest value of each square.
 
 use candle_core::{D, Tensor};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
@@ -9,6 +8,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::vectorised;
+use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
 /// The largest of each `size` x `size` pixels: (c, h, w) to (c, h / size, w / size), rounded down.
@@ -141,8 +141,8 @@ impl Step for Largest {
     fn forward(&self, pass: &mut Forward, x: &[f32], y: &mut [f32]) -> Kept {
         let row = self.big.c * pass.n;
         let mut places: Places = vec![0; y.len()];
-        let pixels = y.par_chunks_mut(row).zip(places.par_chunks_mut(row));
-        pixels.enumerate().for_each(|(pixel, (y, places))| {
+        let pixels = y.chunks_mut(row).zip(places.chunks_mut(row));
+        for_each(pixels.enumerate(), |(pixel, (y, places))| {
             y.copy_from_slice(&x[self.start(pixel, 0, pass.n)..][..row]);
             for place in 1..self.size * self.size {
                 let x = &x[self.start(pixel, place, pass.n)..][..row];
@@ -162,7 +162,7 @@ impl Step for Largest {
         let (rows, columns) = (self.big.h / size, self.big.w / size);
         let places = at.kept::<Places>().expect("left by `forward`");
         let mut dx = pass.pool.get(at.x.len());
-        dx.par_chunks_mut(row).enumerate().for_each(|(i, dx)| {
+        for_each(dx.chunks_mut(row).enumerate(), |(i, dx)| {
             let (y, x) = (i / self.big.w, i % self.big.w);
             if y / size >= rows || x / size >= columns {
                 return dx.fill(0.);
@@ -182,8 +182,8 @@ impl Step for Largest {
         let row = self.big.c * pass.n;
         let places = at.kept::<Places>().expect("left by `forward`");
         let mut y = pass.pool.get(at.y.len());
-        let pixels = y.par_chunks_mut(row).zip(places.par_chunks(row));
-        pixels.enumerate().for_each(|(pixel, (y, places))| {
+        let pixels = y.chunks_mut(row).zip(places.chunks(row));
+        for_each(pixels.enumerate(), |(pixel, (y, places))| {
             for place in 0..self.size * self.size {
                 let t = &t[self.start(pixel, place, pass.n)..][..row];
                 for ((y, &at), &t) in y.iter_mut().zip(places).zip(t) {

@@ -1,13 +1,13 @@
 //! Images enlarged by repeating their pixels.
 
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
+use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
 
 /// Each pixel repeated `size` times along both sides: (c, h, w) to (c, h * size, w * size).
@@ -96,7 +96,7 @@ struct Repeat {
 impl Repeat {
     fn enlarge(&self, x: &[f32], y: &mut [f32], n: usize) {
         let (w, row) = (self.small.w * self.size, self.small.c * n);
-        y.par_chunks_mut(row).enumerate().for_each(|(pixel, y)| {
+        for_each(y.chunks_mut(row).enumerate(), |(pixel, y)| {
             let (oy, ox) = (pixel / w / self.size, pixel % w / self.size);
             y.copy_from_slice(&x[(oy * self.small.w + ox) * row..][..row]);
         });
@@ -112,7 +112,7 @@ impl Step for Repeat {
     fn backward(&self, pass: &mut Backward, at: At, d: Buffer) -> Option<Buffer> {
         let (w, row, size) = (self.small.w, self.small.c * pass.n, self.size);
         let mut dx = pass.pool.get(at.x.len());
-        dx.par_chunks_mut(row).enumerate().for_each(|(pixel, dx)| {
+        for_each(dx.chunks_mut(row).enumerate(), |(pixel, dx)| {
             dx.fill(0.);
             for (y, x) in (0..size * size).map(|i| (i / size, i % size)) {
                 let from = (pixel / w * size + y) * w * size + pixel % w * size + x;

@@ -1,13 +1,12 @@
 //! Convolutions and dense layers as products of blocks: what a pixel or a tap sums up is a list of segments.
 
-use rayon::prelude::*;
-
 use super::operand::{Operand, Side, product};
 use super::tile::{BLOCK, EDGE};
 use super::unit::Segment;
 use crate::ops::conv::Context;
 use crate::ops::geometry::Conv;
 use crate::ops::precision::Factors;
+use crate::ops::team::for_each;
 
 /// Rows of a dense layer's product that a thread takes at a time.
 const ROWS: usize = 4 * EDGE;
@@ -66,8 +65,10 @@ impl Conv {
             b: 0,
             blocks: if up { outputs } else { inputs }.div_ceil(BLOCK),
         }];
-        let rows = y.par_chunks_mut(ROWS * n).enumerate();
-        rows.for_each(|(i, y)| product(operands, &all, (y, n), i * ROWS / EDGE, turned, false));
+        let rows = y.chunks_mut(ROWS * n).enumerate();
+        for_each(rows, |(i, y)| {
+            product(operands, &all, (y, n), i * ROWS / EDGE, turned, false)
+        });
     }
 
     fn down_bf16(
@@ -82,8 +83,7 @@ impl Conv {
         let blocks = bc.div_ceil(BLOCK);
         let weights = Operand::new(weights, [bc, sc], false, Side::Left, context);
         let big = Operand::new(big, [bc, n], false, Side::Right, context);
-        let pixels = small.par_chunks_mut(sc * n).enumerate();
-        pixels.for_each(|(o, small)| {
+        for_each(small.chunks_mut(sc * n).enumerate(), |(o, small)| {
             let (oy, ox) = (o / self.small.w, o % self.small.w);
             let [ys, xs] = self.taps(oy, ox);
             let rows = ys.filter(|_| !xs.is_empty()).map(|ty| {
@@ -111,8 +111,7 @@ impl Conv {
         let blocks = sc.div_ceil(BLOCK);
         let weights = Operand::new(weights, [bc, sc], true, Side::Left, context);
         let small = Operand::new(small, [sc, n], false, Side::Right, context);
-        let pixels = big.par_chunks_mut(bc * n).enumerate();
-        pixels.for_each(|(i, big)| {
+        for_each(big.chunks_mut(bc * n).enumerate(), |(i, big)| {
             let seeing = self
                 .rows_seeing(i / self.big.w)
                 .flat_map(|y| self.columns_seeing(i % self.big.w).map(move |x| [y, x]));
@@ -151,8 +150,8 @@ impl Conv {
         let small = Operand::new(small, [sc, n], true, Side::Right, context);
         if self.is_dense() {
             let all = [Segment { a: 0, b: 0, blocks }];
-            let rows = gradient.par_chunks_mut(ROWS * sc).enumerate();
-            return rows.for_each(|(i, rows)| {
+            let rows = gradient.chunks_mut(ROWS * sc).enumerate();
+            return for_each(rows, |(i, rows)| {
                 product(
                     [&big, &small],
                     &all,
@@ -163,21 +162,23 @@ impl Conv {
                 )
             });
         }
-        let taps = gradient.par_chunks_mut(bc * sc).enumerate();
-        taps.for_each(|(tap, gradient)| {
-            let pixels = self.pixels_through(tap).map(|(pixel, o)| Segment {
-                a: pixel,
-                b: o,
-                blocks,
-            });
-            product(
-                [&big, &small],
-                &pixels.collect::<Vec<_>>(),
-                (gradient, sc),
-                0,
-                false,
-                add,
-            );
-        });
+        for_each(
+            gradient.chunks_mut(bc * sc).enumerate(),
+            |(tap, gradient)| {
+                let pixels = self.pixels_through(tap).map(|(pixel, o)| Segment {
+                    a: pixel,
+                    b: o,
+                    blocks,
+                });
+                product(
+                    [&big, &small],
+                    &pixels.collect::<Vec<_>>(),
+                    (gradient, sc),
+                    0,
+                    false,
+                    add,
+                );
+            },
+        );
     }
 }

@@ -1,12 +1,11 @@
 //! Operands, packed into tiles, and their product.
 
-use rayon::prelude::*;
-
 use super::tile::{BLOCK, EDGE, Rows, transpose};
 use super::unit::{Output, Panel, Segment, Unit};
 use crate::ops::buffer::{Pool, Tiles};
 use crate::ops::conv::Context;
 use crate::ops::precision::Factors;
+use crate::ops::team::for_each;
 use crate::profile::{Part, timed};
 
 /// Tiles that a thread packs at a time.
@@ -69,8 +68,7 @@ impl Operand {
         let (panel, block) = if across { (blocks, 1) } else { (1, panels) };
         let matrix = blocks * panels;
         let mut tiles = pool.tiles(if two { 2 } else { 1 } * matrices * matrix);
-        let chunks = tiles.par_chunks_mut(TILES).enumerate();
-        chunks.for_each(|(chunk, tiles)| {
+        for_each(tiles.chunks_mut(TILES).enumerate(), |(chunk, tiles)| {
             for (i, tile) in tiles.iter_mut().enumerate() {
                 let i = chunk * TILES + i;
                 let (matrix, i) = (i / matrix, i % matrix);
