@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::bf16::Tile;
+use super::pages::prefer_large;
 
 /// Vectors that wait to be reused, of values and of tiles. A clone is a handle on the same ones.
 ///
@@ -47,7 +48,7 @@ impl Pool {
         shelf.peak = shelf.peak.max(shelf.lent);
         drop(shelf); // a new vector costs time
         Buffer {
-            values: found.unwrap_or_else(|| vec![0.; len]),
+            values: found.unwrap_or_else(|| fresh(0., len)),
             home: self.clone(),
         }
     }
@@ -64,7 +65,7 @@ impl Pool {
         Tiles {
             tiles: taken
                 .filter(|tiles| tiles.len() >= len)
-                .unwrap_or_else(|| vec![Tile::default(); len]),
+                .unwrap_or_else(|| fresh(Tile::default(), len)),
             len,
             home: self.tiles.clone(),
         }
@@ -73,6 +74,13 @@ impl Pool {
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         locked(&self.values)
     }
+}
+
+fn fresh<T: Clone>(value: T, len: usize) -> Vec<T> {
+    let mut values = Vec::with_capacity(len);
+    prefer_large(values.spare_capacity_mut());
+    values.resize(len, value);
+    values
 }
 
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

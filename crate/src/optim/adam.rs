@@ -199,10 +199,14 @@ impl Slot {
                 var.dtype()
             )));
         }
+        let [first, second, gradient] = [var.zeros_like()?, var.zeros_like()?, var.zeros_like()?];
+        for tensor in [var.as_tensor(), &first, &second, &gradient] {
+            ops::prefer_large_pages(tensor);
+        }
         Ok(Slot {
             layout: Layout::of(&var),
-            moments: [var.zeros_like()?, var.zeros_like()?],
-            gradient: var.zeros_like()?,
+            moments: [first, second],
+            gradient,
             var,
         })
     }

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 
 use super::adam::Adam;
 use crate::nn::{Contents, save_tensors};
+use crate::ops;
 use crate::{Error, Result};
 
 /// What the moments are called in a file, behind the name of their variable.
@@ -82,6 +83,7 @@ impl Adam {
 
     fn set(&mut self, moments: Vec<[Tensor; 2]>, steps: u64) {
         for (slot, moments) in self.slots.iter_mut().zip(moments) {
+            moments.iter().for_each(ops::prefer_large_pages);
             slot.moments = moments;
         }
         self.steps = steps;
