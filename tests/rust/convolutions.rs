@@ -154,10 +154,11 @@ impl Exact {
     }
 }
 
-/// The largest difference, of the largest length of the terms, if that is above 1.
+/// The largest difference, of the largest sum or length of the terms, if that is above 1.
 fn error(ours: &[f64], exact: &[Exact]) -> f64 {
     assert_eq!(ours.len(), exact.len());
-    let scale = exact.iter().fold(1f64, |m, x| m.max(x.squares.sqrt()));
+    let sizes = exact.iter().map(|x| x.sum.abs().max(x.squares.sqrt()));
+    let scale = sizes.fold(1f64, f64::max);
     let largest = |m: f64, (a, b): (&f64, &Exact)| match (a - b.sum).abs() {
         off if off.is_finite() => m.max(off),
         _ => f64::INFINITY,
