@@ -4,8 +4,8 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::team::for_each;
 use crate::rng::Rng;
+use crate::team::for_each;
 use crate::{Error, Result};
 
 /// What lies outside of an image: black.

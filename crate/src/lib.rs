@@ -84,6 +84,7 @@ pub mod recipe;
 pub mod record;
 pub mod rng;
 mod setup;
+mod team;
 pub mod train;
 
 pub use candle_core as candle;

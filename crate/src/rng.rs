@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::team::for_each;
+use crate::team::for_each;
 use crate::{Error, Result};
 
 /// How many values are drawn from one stream: fixed, so that they do not depend on the number of threads.

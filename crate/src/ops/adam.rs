@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::elementwise::{CHUNK, vectorised};
 use super::storage::{read, write};
-use super::team::for_each;
+use crate::team::for_each;
 
 /// The numbers of one update; see [`crate::optim::Adam`].
 #[derive(Clone, Copy)]

@@ -12,8 +12,8 @@ use super::elementwise::transpose_on_this_thread;
 use super::gemm::{Matrix, product, shared_product};
 use super::geometry::{Conv, Size};
 use super::precision::Factors;
-use super::team::for_each;
 use super::winograd::Winograd;
+use crate::team::for_each;
 
 /// Up to this number of weights per small channel, a patch of the big image is copied together: the products over single
 /// pixels would be too thin.

@@ -1,6 +1,6 @@
 //! Elementwise passes, which cost what reading and writing memory costs, and how they become vector code.
 
-use super::team::for_each;
+use crate::team::for_each;
 
 /// Rows of one batch that a thread takes at a time.
 pub(crate) const ROWS: usize = 64;

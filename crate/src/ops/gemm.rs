@@ -8,7 +8,7 @@ use gemm::{
     set_lhs_packing_threshold_single_thread as set_packing,
 };
 
-use super::team::{for_each, threads};
+use crate::team::{for_each, threads};
 
 /// Products of so few columns read `b` where it is, which gemm would copy first.
 const UNPACKED_COLUMNS: usize = 256;

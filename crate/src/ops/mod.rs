@@ -21,7 +21,6 @@ mod run;
 mod step;
 mod storage;
 mod tangent;
-pub(crate) mod team;
 mod version;
 mod winograd;
 

@@ -9,9 +9,9 @@ use super::plan::{Plan, Tape};
 use super::precision::Precision;
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
-use super::team::for_each;
 use super::version::Seen;
 use crate::rng::Rng;
+use crate::team::for_each;
 
 /// Samples computed at a time where no gradient is wanted: enough for full speed, few enough for the cache.
 const CHUNK: usize = 512;

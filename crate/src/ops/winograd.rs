@@ -14,7 +14,7 @@ use super::buffer::Pool;
 use super::elementwise::combine;
 use super::gemm::{Matrix, product};
 use super::geometry::Conv;
-use super::team::for_each;
+use crate::team::for_each;
 
 /// Pixels of the small image, in each direction, that are computed together.
 const TILE: usize = 4;

@@ -9,9 +9,9 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
-use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
 use crate::rng::Rng;
+use crate::team::for_each;
 
 /// While training, sets each value to 0 with probability `rate` and scales the others by 1 / (1 - rate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::vectorised;
-use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
+use crate::team::for_each;
 
 /// The largest of each `size` x `size` pixels: (c, h, w) to (c, h / size, w / size), rounded down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
-use crate::ops::team::for_each;
 use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
+use crate::team::for_each;
 
 /// Each pixel repeated `size` times along both sides: (c, h, w) to (c, h * size, w * size).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::unit::Segment;
 use crate::ops::conv::Context;
 use crate::ops::geometry::Conv;
 use crate::ops::precision::Factors;
-use crate::ops::team::for_each;
+use crate::team::for_each;
 
 /// Rows of a dense layer's product that a thread takes at a time.
 const ROWS: usize = 4 * EDGE;

@@ -5,8 +5,8 @@ use super::unit::{Output, Panel, Segment, Unit};
 use crate::ops::buffer::{Pool, Tiles};
 use crate::ops::conv::Context;
 use crate::ops::precision::Factors;
-use crate::ops::team::for_each;
 use crate::profile::{Part, timed};
+use crate::team::for_each;
 
 /// Tiles that a thread packs at a time.
 const TILES: usize = 32;

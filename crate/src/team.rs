@@ -248,11 +248,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn nobody_falls_asleep_between_two_loops() {
-        let alone = [
-            "--ignored",
-            "--exact",
-            "ops::team::tests::loops_of_a_program",
-        ];
+        let alone = ["--ignored", "--exact", "team::tests::loops_of_a_program"];
         let program = std::env::current_exe().unwrap();
         let output = std::process::Command::new(program).args(alone).output();
         let output = output.unwrap();
