@@ -4,11 +4,10 @@
 //! takes the system longer than a loop: a third of a step of the dense GAN at batch 64 went into waiting. Here the
 //! thread that begins a loop works in it, and the others, which stay awake for a moment after each, join in.
 
-use std::any::Any;
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,26 +47,29 @@ pub(crate) fn for_each<T>(items: impl ExactSizeIterator<Item = T> + Send, f: imp
 
 /// Calls `work` on this thread and on all others of the team that are free before it ends.
 fn together(work: &(dyn Fn() + Sync)) {
-    let Some(open) = team().open(work) else {
-        return work();
+    let panic = Mutex::new(None);
+    let work = || {
+        if let Err(panicked) = catch_unwind(AssertUnwindSafe(work)) {
+            *lock(&panic) = Some(panicked);
+        }
     };
+    let open = team().open(&work);
     work();
     drop(open);
-    if let Some(panic) = lock(&team().panic).take() {
+    let panic = lock(&panic).take();
+    if let Some(panic) = panic {
         resume_unwind(panic);
     }
 }
 
 type Work = &'static (dyn Fn() + Sync);
 
-#[derive(Default)]
 struct Team {
     /// Whether there is a loop.
     taken: AtomicBool,
     /// The number of the loop, times [`ROUND`]; whether one may still join in; and how many have and are not done.
     gate: AtomicU64,
     work: Mutex<Option<Work>>,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
     asleep: AtomicUsize,
     bed: Mutex<()>,
     bell: Condvar,
@@ -78,20 +80,23 @@ const CLOSED: u64 = 1 << 31;
 
 /// The threads begin with the first loop, and end with the program.
 fn team() -> &'static Team {
-    static TEAM: OnceLock<Team> = OnceLock::new();
-    static BEGUN: OnceLock<()> = OnceLock::new();
-    let team = TEAM.get_or_init(|| Team {
+    static TEAM: Team = Team {
+        taken: AtomicBool::new(false),
         gate: AtomicU64::new(CLOSED),
-        ..Team::default()
-    });
-    BEGUN.get_or_init(|| {
+        work: Mutex::new(None),
+        asleep: AtomicUsize::new(0),
+        bed: Mutex::new(()),
+        bell: Condvar::new(),
+    };
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
         for i in 1..threads() {
             let thread = thread::Builder::new().name(format!("digit-gan {i}"));
             // Without it the others do its work.
-            let _ = thread.spawn(|| team.help());
+            let _ = thread.spawn(|| TEAM.help());
         }
     });
-    team
+    &TEAM
 }
 
 impl Team {
@@ -101,7 +106,7 @@ impl Team {
             return None;
         }
         // SAFETY: only who has come through the open gate calls it, and the end of `Open`, which does not outlive
-        // `work`, closes the gate and waits for all of them. `together` drops it, after a panic too.
+        // `work`, closes the gate and waits for all of them. `together` drops it, and nothing in between unwinds.
         let work = unsafe { std::mem::transmute::<&'a (dyn Fn() + Sync), Work>(work) };
         *lock(&self.work) = Some(work);
         let round = self.gate.load(SeqCst) / ROUND;
@@ -122,10 +127,7 @@ impl Team {
         loop {
             if self.enter(&mut seen) {
                 let work = *lock(&self.work);
-                let work = AssertUnwindSafe(work.expect("set before the gate opened"));
-                if let Err(panic) = catch_unwind(work) {
-                    *lock(&self.panic) = Some(panic);
-                }
+                work.expect("set before the gate opened")();
                 self.gate.fetch_sub(1, SeqCst);
                 idle = Instant::now();
             } else if idle.elapsed() > PATIENCE {
@@ -187,7 +189,7 @@ fn wait_while(condition: impl Fn() -> bool, times: usize) {
 }
 
 /// A lock that nobody leaves broken: what it guards is replaced as a whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -241,6 +243,15 @@ mod tests {
             let panic = panic.expect_err("it panicked");
             assert_eq!(panic.downcast_ref(), Some(&format!("item {culprit}")));
             assert!(ran.into_inner() <= 100);
+            assert_eq!(squares(100)[99], 9801);
+        }
+    }
+
+    #[test]
+    fn a_loop_in_which_all_panic_leaves_none_for_the_next() {
+        for _ in 0..20 {
+            let all = || for_each(0..100, |i| panic!("item {i}"));
+            catch_unwind(all).expect_err("it panicked");
             assert_eq!(squares(100)[99], 9801);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::bf16::Tile;
 use super::pages::prefer_large;
+use crate::team::lock;
 
 /// Vectors that wait to be reused, of values and of tiles. A clone is a handle on the same ones.
 ///
@@ -56,7 +57,7 @@ impl Pool {
     /// Tiles of any content.
     pub(crate) fn tiles(&self, len: usize) -> Tiles {
         let taken = {
-            let mut waiting = locked(&self.tiles);
+            let mut waiting = lock(&self.tiles);
             // The smallest that is large enough, or else the largest gives way to a new one.
             let best = |&i: &usize| (waiting[i].len() < len, waiting[i].len().abs_diff(len));
             let found = (0..waiting.len()).min_by_key(best);
@@ -72,7 +73,7 @@ impl Pool {
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        locked(&self.values)
+        lock(&self.values)
     }
 }
 
@@ -81,10 +82,6 @@ fn fresh<T: Clone>(value: T, len: usize) -> Vec<T> {
     prefer_large(values.spare_capacity_mut());
     values.resize(len, value);
     values
-}
-
-fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Tiles that go back to their pool when they are no longer needed.
@@ -96,7 +93,7 @@ pub(crate) struct Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        locked(&self.home).push(std::mem::take(&mut self.tiles));
+        lock(&self.home).push(std::mem::take(&mut self.tiles));
     }
 }
 
@@ -173,7 +170,7 @@ mod tests {
             let (first, second) = (pool.tiles(len), pool.tiles(2));
             assert_eq!((first.len(), second.len()), (len, 2));
         }
-        let mut waiting: Vec<_> = locked(&pool.tiles).iter().map(Vec::len).collect();
+        let mut waiting: Vec<_> = lock(&pool.tiles).iter().map(Vec::len).collect();
         waiting.sort();
         assert_eq!(waiting, [2, 50]);
     }
