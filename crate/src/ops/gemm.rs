@@ -2,18 +2,9 @@
 
 use std::ops::Range;
 
-use gemm::{
-    DEFAULT_LHS_PACKING_THRESHOLD_SINGLE_THREAD as PACKED, Parallelism, gemm,
-    get_lhs_packing_threshold_single_thread as packing,
-    set_lhs_packing_threshold_single_thread as set_packing,
-};
+use gemm::{Parallelism, gemm};
 
 use crate::team::{for_each, threads};
-
-/// Products of so few columns read `b` where it is, which gemm would copy first.
-const UNPACKED_COLUMNS: usize = 256;
-/// gemm's largest setting: no copy up to 6 times this number of rows.
-const UNPACKED: usize = 256;
 
 /// A matrix as the strides of its values.
 #[derive(Clone, Copy)]
@@ -146,15 +137,6 @@ unsafe fn block(
     add: bool,
 ) {
     assert!(a.end(m, k) <= a.values.len() && b.end(k, n) <= b.values.len());
-    // A setting of the whole process, which changes no result: where two threads disagree, one product copies for nothing.
-    let wanted = if n <= UNPACKED_COLUMNS {
-        UNPACKED
-    } else {
-        PACKED
-    };
-    if packing() != wanted {
-        set_packing(wanted);
-    }
     // SAFETY: the assertion above keeps every index that the sizes and strides reach inside its slice, and the caller
     // vouches for `y`.
     unsafe {
