@@ -57,8 +57,9 @@ pub(crate) fn product(a: Matrix, b: Matrix, [m, k, n]: [usize; 3], y: &mut [f32]
     unsafe { block(a, b, [m, k, n], y.as_mut_ptr(), n, add) }
 }
 
-/// The same on all threads: each has its share of the rows of `y`, which are of `a` what only it reads, or where there
-/// are few rows of the columns.
+/// The same on all threads: each has its share of the rows of `y`, which are of `a` what only it reads. Or of the columns,
+/// where there are few rows, and where a long `b` is turned over: gemm copies that value by value, and each thread what it
+/// reads.
 pub(crate) fn shared_product(
     a: Matrix,
     b: Matrix,
@@ -67,7 +68,9 @@ pub(crate) fn shared_product(
     add: bool,
 ) {
     assert!(m * n == y.len());
-    let by_rows = m >= 2 * LEAST[0];
+    let [enough_rows, enough_columns] = [m, n].map(|len| len >= 2 * LEAST[0]);
+    let much_to_turn = b.column != 1 && k >= MUCH;
+    let by_rows = enough_rows && !(much_to_turn && enough_columns);
     let parts = match m * k * n < WORTH_SHARING || m.min(n) < LEAST[1] {
         true => 1,
         false => threads(),
@@ -93,6 +96,8 @@ pub(crate) fn shared_product(
     });
 }
 
+/// A `b` of so many values in a column is long.
+const MUCH: usize = 512;
 /// A product of fewer multiply-adds is not shared.
 const WORTH_SHARING: usize = 64 * 1024;
 /// A part's edges lie at multiples of this, which suits the kernels.
