@@ -57,7 +57,7 @@ impl Conv {
         let (bc, patch) = (self.big.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, c).transposed(), Matrix::new(big, n));
-            return shared_product(a, b, [c, patch, n], small, false);
+            return shared_product(a, b, [c, patch, n], small, false, pool);
         }
         if let Some(winograd) = Winograd::new(self, n) {
             return winograd.down(weights, big, small, pool);
@@ -91,7 +91,7 @@ impl Conv {
         let (sc, patch) = (self.small.c, self.patch());
         if self.is_dense() {
             let (a, b) = (Matrix::new(weights, sc), Matrix::new(small, n));
-            return shared_product(a, b, [patch, sc, n], big, false);
+            return shared_product(a, b, [patch, sc, n], big, false, pool);
         }
         if let Some(winograd) = Winograd::new(self, n) {
             return winograd.up(weights, small, big, pool);
@@ -154,7 +154,7 @@ impl Conv {
         }
         if self.is_dense() {
             let (a, b) = (Matrix::new(big, n), Matrix::new(small, n).transposed());
-            return shared_product(a, b, [self.patch(), n, sc], gradient, add);
+            return shared_product(a, b, [self.patch(), n, sc], gradient, add, pool);
         }
         if !add {
             gradient.fill(0.);
