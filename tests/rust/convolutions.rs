@@ -306,9 +306,9 @@ fn wide_convolutions_are_what_their_definition_says() {
     }
 }
 
-/// The worst rounding of Winograd's algorithm: `cargo test --release -- --ignored --nocapture worst_rounding`.
+/// The worst rounding of Winograd's algorithm, 1.1e-5: `cargo test --release -- --ignored --nocapture worst_rounding`.
 #[test]
-#[ignore = "a measurement of many minutes"]
+#[ignore = "a measurement: three minutes on 16 cores"]
 fn worst_rounding_of_wide_convolutions() {
     let mut worst: Vec<(f64, &str)> = Vec::new();
     for (i, cases) in wide(100_000).chunks(1000).enumerate() {
@@ -323,7 +323,7 @@ fn worst_rounding_of_wide_convolutions() {
         let ranks = [0, 10, 100].map(at).join(", ");
         println!("{} shapes: worst, 11th and 101st: {ranks}", 1000 * (i + 1));
     }
-    assert!(worst[0].0 < 1e-4);
+    assert!(worst[0].0 < 2e-5);
 }
 
 #[test]

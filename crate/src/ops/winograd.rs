@@ -9,6 +9,9 @@
 //!
 //! So all three need two routines: [`View::to_points`] and [`View::to_image`]. A 5 x 5 convolution between images of
 //! 7 x 7 takes 256 products where the taps on the image are 841.
+//!
+//! The transforms round, too: over 100,000 random shapes the worst value was off by 1.1e-5 of the largest sum beside it
+//! (`worst_rounding` in `tests/rust/convolutions.rs`).
 
 use super::buffer::Pool;
 use super::elementwise::combine;
