@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use serde::{Deserialize, Serialize};
 
-use crate::team::for_each;
+use crate::team::{for_each, lock};
 use crate::{Error, Result};
 
 /// How many values are drawn from one stream: fixed, so that they do not depend on the number of threads.
@@ -124,9 +124,7 @@ impl Rng {
 
     fn lock(&self) -> MutexGuard<'_, ChaCha8Rng> {
         // A panic in another cell leaves the stream usable: it holds plain numbers.
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.0)
     }
 }
 

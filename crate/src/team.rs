@@ -188,7 +188,7 @@ fn wait_while(condition: impl Fn() -> bool, times: usize) {
     }
 }
 
-/// A lock that nobody leaves broken: what it guards is replaced as a whole.
+/// The lock, also where a holder has panicked: what mutexes guard here stays whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

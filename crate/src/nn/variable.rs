@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor, TensorId, Var};
 
 use crate::Result;
 use crate::ops::Version;
+use crate::team::lock;
 
 /// Where a layer's variable lies.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Layout {
             version: Version::new(name),
             variables,
         });
-        let mut layouts = LAYOUTS.lock().unwrap_or_else(|e| e.into_inner());
+        let mut layouts = lock(&LAYOUTS);
         let layouts = layouts.get_or_insert_default();
         layouts.retain(|_, layout| layout.strong_count() > 0);
         layouts.insert(row.id(), Arc::downgrade(&layout));
@@ -73,7 +74,7 @@ impl Layout {
 
     /// The layout of a row of parameters; none for other variables.
     pub(crate) fn of(row: &Var) -> Option<Arc<Self>> {
-        let layouts = LAYOUTS.lock().unwrap_or_else(|e| e.into_inner());
+        let layouts = lock(&LAYOUTS);
         layouts.as_ref()?.get(&row.id())?.upgrade()
     }
 

@@ -41,6 +41,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Whether it is turned over, and its rows of memory begin a multiple of [`FAR`] values apart.
+    fn is_far(&self) -> bool {
+        self.row == 1 && self.column > 0 && self.column.is_multiple_of(FAR)
+    }
+
     /// One past the last index that a matrix of this size reads.
     fn end(&self, rows: usize, columns: usize) -> usize {
         match rows * columns {
@@ -137,8 +142,8 @@ const FAR: usize = 1024;
 /// Values that gemm sums at most, before it adds them to what is there.
 const DEPTH: usize = 512;
 
-/// [`block`], in which gemm reads an `a` that is turned over column by column. Where its rows of memory lie [`FAR`] values
-/// apart, each would drive the last ones out of the cache, so that they are copied beside each other first.
+/// [`block`], in which gemm reads an `a` that is turned over column by column. Where its rows of memory are far apart, each
+/// would drive the last ones out of the cache, so that they are copied beside each other first.
 ///
 /// # Safety
 /// As for [`block`].
@@ -150,8 +155,7 @@ unsafe fn near_block(
     add: bool,
     pool: &Pool,
 ) {
-    let far = a.row == 1 && a.column > 0 && a.column.is_multiple_of(FAR) && m <= a.column && k > 0;
-    if !far {
+    if k == 0 || !a.is_far() {
         // SAFETY: as the caller's.
         return unsafe { block(a, b, [m, k, n], (y, stride), add) };
     }
@@ -249,8 +253,13 @@ mod tests {
                 assert_eq!(share(&alone), shared, "{size:?}, {i}");
                 let mut one = values(m * n);
                 product(a, b, size, &mut one, i > 1);
-                let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 * k as f32;
-                assert!(one.iter().zip(&shared).all(close), "{size:?}, {i}");
+                if a.is_far() && k > DEPTH {
+                    // On some CPUs gemm divides the sum elsewhere.
+                    let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 * k as f32;
+                    assert!(one.iter().zip(&shared).all(close), "{size:?}, {i}");
+                } else {
+                    assert_eq!(one, shared, "{size:?}, {i}");
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
 use super::version::Seen;
 use crate::rng::Rng;
-use crate::team::for_each;
+use crate::team::{for_each, lock};
 
 /// Samples computed at a time where no gradient is wanted: enough for full speed, few enough for the cache.
 const CHUNK: usize = 512;
@@ -106,7 +106,7 @@ impl CustomOp2 for Run {
             let y = plan.output(&tape);
             Ok((tape, y))
         })?;
-        *self.tape.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(tape));
+        *lock(&self.tape) = Some(Arc::new(tape));
         Ok((CpuStorage::F32(y), self.shape.clone()))
     }
 
@@ -117,7 +117,7 @@ impl CustomOp2 for Run {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let tape = self.tape.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let tape = lock(&self.tape).clone();
         let Some(tape) = tape else {
             bail!("network: backward without forward")
         };

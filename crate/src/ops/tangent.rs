@@ -19,6 +19,7 @@ use super::run::Call;
 use super::step::{Gradient, Statistics};
 use super::storage::{read, slice, write};
 use crate::profile::timed;
+use crate::team::lock;
 
 /// The gradient of the sum of `seed` (batch, output...) times the output for `x` (batch, ...), with respect to `x`; it
 /// is differentiable in the parameters. Both are f32 and constants. The plan is that of layers that are piecewise linear.
@@ -55,12 +56,12 @@ impl CustomOp1 for InputGradient {
                 Ok(plan.input_gradient(x, seed, parameters, &self.call))
             })
         })?;
-        *self.trace.lock().unwrap_or_else(|e| e.into_inner()) = Some(Arc::new(trace));
+        *lock(&self.trace) = Some(Arc::new(trace));
         Ok((CpuStorage::F32(g), self.x.shape().clone()))
     }
 
     fn bwd(&self, p: &Tensor, _g: &Tensor, dg: &Tensor) -> Result<Option<Tensor>> {
-        let trace = self.trace.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let trace = lock(&self.trace).clone();
         let Some(trace) = trace else {
             bail!("input gradient: backward without forward")
         };

@@ -6,7 +6,7 @@
 
 use std::mem::take;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::trainer::Trainer;
 use super::worker::{Command, Ended, Worker, timed_status};
 use crate::live::Live;
 use crate::record::StepStats;
+use crate::team::lock;
 use crate::{Error, Result, interrupt};
 
 /// How often a cell that waits for the run checks whether it is to stop.
@@ -56,7 +57,7 @@ impl BackgroundRun {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let collected = messages.clone();
         let (commands, inbox) = channel();
-        let collect = Box::new(move |message| locked(&collected).push(message));
+        let collect = Box::new(move |message| lock(&collected).push(message));
         BackgroundRun {
             commands,
             messages,
@@ -116,7 +117,7 @@ impl BackgroundRun {
 
     /// Prints what the trainer has said, without what a live display shows; returns how many messages these are.
     fn print_from(&self, first: usize) -> usize {
-        let messages = locked(&self.messages)[first..].to_vec();
+        let messages = lock(&self.messages)[first..].to_vec();
         for message in &messages {
             match message {
                 Message::Progress(_) | Message::Warning(_) if Live::is_possible() => (),
@@ -216,12 +217,12 @@ impl BackgroundRun {
             Message::Warning(text) => Some(text.clone()),
             Message::Progress(_) | Message::Notice(_) => None,
         };
-        locked(&self.messages).iter().filter_map(text).collect()
+        lock(&self.messages).iter().filter_map(text).collect()
     }
 
     /// Whether the thread still trains, or is paused.
     pub fn is_running(&self) -> bool {
-        locked(&self.worker).is_running()
+        lock(&self.worker).is_running()
     }
 
     /// The thread's answer; none if it has ended.
@@ -241,7 +242,7 @@ impl BackgroundRun {
 
     /// Asks the trainer of a thread that has ended, or says what has ended it.
     fn ended<T>(&self, f: impl FnOnce(&mut Trainer) -> Result<T>) -> Result<T> {
-        match locked(&self.worker).join() {
+        match lock(&self.worker).join() {
             Ended {
                 trainer: Some(trainer),
                 error: None,
@@ -254,7 +255,7 @@ impl BackgroundRun {
     fn end(&self) -> Ended {
         // It may have ended by itself.
         let _ = self.commands.send(Command::Stop);
-        take(locked(&self.worker).join())
+        take(lock(&self.worker).join())
     }
 }
 
@@ -271,11 +272,6 @@ impl Drop for BackgroundRun {
             trainer.reporter.notice(text);
         }
     }
-}
-
-/// What the mutexes hold stays whole if a holder panics.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
