@@ -36,7 +36,10 @@ const PARTS: [(Part, &str); 6] = [
     (Part::Norms, "batch normalisation"),
     (Part::Layers, "other layers"),
     (Part::Order, "order of values, from candle's and back"),
-    (Part::Optimizer, "optimizer and moving average"),
+    (
+        Part::Optimizer,
+        "optimizer, with large gradients, and average",
+    ),
 ];
 
 const HEADER: [&str; 3] = ["part", "time", "share"];

@@ -36,6 +36,9 @@ pub(crate) struct Buffer {
     home: Pool,
 }
 
+/// A buffer that several hold.
+pub(crate) type Shared = Arc<Buffer>;
+
 impl Pool {
     /// A buffer of any content.
     pub(crate) fn get(&self, len: usize) -> Buffer {

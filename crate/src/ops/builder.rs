@@ -2,7 +2,7 @@
 
 use super::elementwise::swap_rows;
 use super::geometry::Size;
-use super::{At, Backward, Buffer, Forward, Kept, Plan, Step};
+use super::{At, Backward, Buffer, Forward, Kept, Plan, Shared, Step};
 use crate::profile::Part;
 
 /// A plan that grows layer by layer.
@@ -100,7 +100,7 @@ impl Step for Swap {
         Some(dx)
     }
 
-    fn tangent(&self, pass: &mut Backward, _: At, _: Option<&Buffer>, t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, _: At, _: Option<&Shared>, t: Buffer) -> Buffer {
         let mut y = pass.pool.get(t.len());
         swap_rows(&t, self.a, self.b, &mut y, pass.n);
         y

@@ -7,7 +7,7 @@ pub(crate) const ROWS: usize = 64;
 /// Values that a thread takes at a time.
 pub(crate) const CHUNK: usize = 16 * 1024;
 /// Sums run in this number of lanes: the compiler may not reorder a sum of floats, so the order is written out.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Runs a loop compiled for the vector unit that this CPU has.
 #[inline(always)]

@@ -4,7 +4,9 @@
 //! so that each row is a run of one channel and products need no copies. Activations are part of the step
 //! before them.
 
-use super::buffer::{Buffer, Pool};
+use std::sync::Arc;
+
+use super::buffer::{Buffer, Pool, Shared};
 use super::elementwise::transpose;
 use super::precision::Precision;
 use super::step::{At, Backward, Forward, Gradient, Kept, Statistics, Step};
@@ -23,7 +25,7 @@ pub(crate) struct Plan {
 pub(crate) struct Tape {
     pub(super) n: usize,
     /// The input, and the output of each step.
-    values: Vec<Buffer>,
+    values: Vec<Shared>,
     /// Of each step.
     kept: Vec<Kept>,
     pub(super) statistics: Statistics,
@@ -73,7 +75,7 @@ impl Plan {
         };
         let mut tape = Tape {
             n,
-            values: vec![self.turned(x, n)],
+            values: vec![Arc::new(self.turned(x, n))],
             kept: Vec::new(),
             statistics,
             precision,
@@ -83,7 +85,7 @@ impl Plan {
             let x = tape.values.last().expect("the input");
             let kept = timed(step.part(), || step.forward(&mut pass, x, &mut y));
             tape.kept.push(kept);
-            tape.values.push(y);
+            tape.values.push(Arc::new(y));
         }
         tape
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::collect::collected;
+use super::pending::Pending;
 use super::plan::{Plan, Tape};
 use super::precision::Precision;
 use super::step::{Gradient, Statistics};
@@ -130,14 +131,17 @@ impl CustomOp2 for Run {
                 })
             })
         };
-        let into = |row: &Tensor, add| write(row, |row| back(Some(Gradient { row, add })));
+        let into = |row: &Tensor, add, pending: Option<&mut Vec<Pending>>| {
+            write(row, |row| back(Some(Gradient { row, add, pending })))
+        };
+        let collect = |row: &Tensor, add, pending: &mut Vec<Pending>| into(row, add, Some(pending));
         let (dx, dp) = if !p.track_op() {
             (back(None)?, None)
-        } else if let Some((sum, add)) = collected(p) {
-            (into(&sum, add)?, None)
+        } else if let Some(dx) = collected(p, collect) {
+            (dx?, None)
         } else {
             let gradient = p.zeros_like()?;
-            (into(&gradient, false)?, Some(gradient))
+            (into(&gradient, false, None)?, Some(gradient))
         };
         let dx = dx.filter(|_| x.track_op());
         Ok((

@@ -2,8 +2,9 @@
 
 use std::any::Any;
 
-use super::buffer::{Buffer, Pool};
+use super::buffer::{Buffer, Pool, Shared};
 use super::conv::Context;
+use super::pending::Pending;
 use super::precision::{Factors, Precision};
 use crate::profile::Part;
 use crate::rng::Rng;
@@ -33,7 +34,7 @@ pub(crate) trait Step: Send + Sync {
     /// The tangent of y from `t`, that of x: through the weights, without biases, and times the slopes that activations
     /// had. Adds the gradient of the parameters, from `t` and from the `delta` that [`Step::backward`] left. Steps of
     /// layers that are not piecewise linear are never asked.
-    fn tangent(&self, pass: &mut Backward, at: At, delta: Option<&Buffer>, t: Buffer) -> Buffer;
+    fn tangent(&self, pass: &mut Backward, at: At, delta: Option<&Shared>, t: Buffer) -> Buffer;
 }
 
 /// Where batch normalisation takes its moments from.
@@ -70,7 +71,7 @@ pub(crate) struct Backward<'a> {
     /// Whether the gradient of the step's input is wanted.
     pub wants_dx: bool,
     /// What came back behind the step's weights, for [`Step::tangent`].
-    pub delta: Option<Buffer>,
+    pub delta: Option<Shared>,
 }
 
 impl<'a> Forward<'a> {
@@ -95,6 +96,8 @@ impl<'a> Backward<'a> {
 pub(crate) struct Gradient<'a> {
     pub row: &'a mut [f32],
     pub add: bool,
+    /// For what may wait, if anything may.
+    pub pending: Option<&'a mut Vec<Pending>>,
 }
 
 /// What a step keeps of its forward pass besides its input and output.
@@ -103,7 +106,7 @@ pub(crate) type Kept = Option<Box<dyn Any + Send + Sync>>;
 /// A step's forward pass.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
-    pub x: &'a [f32],
+    pub x: &'a Shared,
     pub y: &'a [f32],
     pub kept: &'a Kept,
 }

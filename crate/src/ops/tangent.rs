@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
-use super::buffer::Buffer;
+use super::buffer::Shared;
 use super::collect::collected;
+use super::pending::Pending;
 use super::plan::{Plan, Tape, turned_back};
 use super::run::Call;
 use super::step::{Gradient, Statistics};
@@ -66,23 +67,23 @@ impl CustomOp1 for InputGradient {
             bail!("input gradient: backward without forward")
         };
         self.call.seen.check()?;
-        let into = |row: &Tensor, add| {
+        let into = |row: &Tensor, add, pending: Option<&mut Vec<Pending>>| {
             read(p, |p| {
                 read(dg, |dg| {
                     write(row, |row| {
-                        let gradient = Gradient { row, add };
+                        let gradient = Gradient { row, add, pending };
                         self.call.plan.input_gradient_back(&trace, p, dg, gradient);
                         Ok(())
                     })
                 })
             })
         };
-        if let Some((sum, add)) = collected(p) {
-            into(&sum, add)?;
-            return Ok(None);
+        let collect = |row: &Tensor, add, pending: &mut Vec<Pending>| into(row, add, Some(pending));
+        if let Some(done) = collected(p, collect) {
+            return done.map(|()| None);
         }
         let gradient = p.zeros_like()?;
-        into(&gradient, true)?;
+        into(&gradient, true, None)?;
         Ok(Some(gradient))
     }
 }
@@ -92,7 +93,7 @@ pub(crate) struct Trace {
     /// The network's own forward pass: where its activations stood.
     tape: Tape,
     /// Of each step with weights, what came back behind them.
-    deltas: Vec<Option<Buffer>>,
+    deltas: Vec<Option<Shared>>,
 }
 
 impl Plan {
@@ -125,12 +126,12 @@ impl Plan {
         Trace { tape, deltas }: &Trace,
         parameters: &[f32],
         dg: &[f32],
-        Gradient { row, add }: Gradient,
+        mut gradient: Gradient,
     ) {
-        if !add {
-            row.fill(0.);
+        if !gradient.add {
+            gradient.row.fill(0.);
+            gradient.add = true;
         }
-        let gradient = Gradient { row, add: true };
         let mut pass = self.backward_pass(tape, parameters, Some(gradient));
         let mut t = self.turned(dg, tape.n);
         for (i, (step, delta)) in self.steps.iter().zip(deltas).enumerate() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor, Var};
 
 use crate::nn::Layout;
-use crate::ops::{self, AdamStep};
+use crate::ops::{self, AdamStep, Sum};
 use crate::profile::{Part, timed};
 use crate::{Error, Result};
 
@@ -44,8 +44,10 @@ pub(super) struct Slot {
     pub layout: Option<Arc<Layout>>,
     /// Running means of the gradient and of its square.
     pub moments: [Tensor; 2],
-    /// The last step's gradient; kept for its memory, and for its norm.
+    /// For the gradient of a step.
     gradient: Tensor,
+    /// The sum of the squares of the last step's; none if that is still to be computed, from `gradient`.
+    squares: Option<f64>,
 }
 
 impl Adam {
@@ -120,16 +122,16 @@ impl Adam {
                 loss.dims()
             )));
         }
-        let sums = self.slots.iter().map(|m| (m.var.id(), m.gradient.clone()));
-        let (gradients, found) = ops::collect(sums.collect(), || loss.backward());
+        let rows = self.slots.iter().map(|m| (m.var.id(), m.gradient.clone()));
+        let (gradients, sums) = ops::collect(rows, || loss.backward());
         let mut gradients = gradients?;
         let mut of_all = Vec::new();
-        for (slot, found) in self.slots.iter().zip(found) {
+        for (slot, sum) in self.slots.iter().zip(sums) {
             // What came through candle's own ops is in its store, the rest in our sum.
-            of_all.push(match (gradients.remove(&slot.var), found) {
-                (Some(gradient), true) => Some((&slot.gradient + gradient)?),
-                (None, true) => Some(slot.gradient.clone()),
-                (gradient, false) => gradient,
+            of_all.push(match (gradients.remove(&slot.var), sum.found) {
+                (Some(gradient), true) => Some(Sum::new((sum.whole()? + gradient)?, true)),
+                (None, true) => Some(sum),
+                (gradient, false) => gradient.map(|gradient| Sum::new(gradient, true)),
             });
         }
         if of_all.iter().all(Option::is_none) {
@@ -147,7 +149,7 @@ impl Adam {
             for (slot, gradient) in self.slots.iter_mut().zip(of_all) {
                 match gradient {
                     Some(gradient) => slot.step(gradient, step)?,
-                    None => slot.gradient = slot.var.zeros_like()?,
+                    None => slot.squares = Some(0.),
                 }
             }
             Ok(())
@@ -158,7 +160,10 @@ impl Adam {
     pub fn gradient_norm(&self) -> Result<f64> {
         let mut squares = 0.;
         for slot in &self.slots {
-            squares += ops::sum_of_squares(&slot.gradient)?;
+            squares += match slot.squares {
+                Some(squares) => squares,
+                None => ops::sum_of_squares(&slot.gradient)?,
+            };
         }
         Ok(squares.sqrt())
     }
@@ -171,6 +176,7 @@ impl Adam {
             *slot = Slot {
                 moments: [first.to_device(device)?, second.to_device(device)?],
                 gradient: slot.gradient.to_device(device)?,
+                squares: slot.squares,
                 layout: Layout::of(&var),
                 var,
             };
@@ -207,14 +213,15 @@ impl Slot {
             layout: Layout::of(&var),
             moments: [first, second],
             gradient,
+            squares: Some(0.),
             var,
         })
     }
 
-    fn step(&mut self, gradient: Tensor, step: AdamStep) -> Result<()> {
-        self.gradient = gradient;
+    fn step(&mut self, gradient: Sum, step: AdamStep) -> Result<()> {
+        self.gradient = gradient.row.clone();
         let [first, second] = &self.moments;
-        ops::adam(&self.var, &self.gradient, [first, second], step)?;
+        self.squares = ops::adam(&self.var, gradient, [first, second], step)?;
         if let Some(layout) = &self.layout {
             layout.version.bump();
         }

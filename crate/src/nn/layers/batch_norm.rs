@@ -11,7 +11,9 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node, keyword};
 use crate::nn::formula::Formula;
 use crate::ops::norm::{self, Moments};
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Gradient, Kept, Statistics, Step};
+use crate::ops::{
+    At, Backward, Buffer, Builder, Forward, Gradient, Kept, Shared, Statistics, Step,
+};
 use crate::profile::Part;
 
 /// Batch normalisation per channel, the first dimension.
@@ -233,7 +235,7 @@ impl Step for Norm {
         let moments = at.kept::<Vec<Moments>>().expect("kept by `forward`");
         let affine = self.affine(pass.parameters);
         let sums = norm::parameters(at.x, &mut d, moments, affine, self.slope, pass.n);
-        if let Some(Gradient { row, add }) = &mut pass.gradient {
+        if let Some(Gradient { row, add, .. }) = &mut pass.gradient {
             for (c, [product, sum]) in sums.iter().enumerate() {
                 let places = [self.gamma + c, self.gamma + self.channels + c];
                 for (at, new) in places.into_iter().zip([product, sum]) {
@@ -246,7 +248,7 @@ impl Step for Norm {
         Some(d)
     }
 
-    fn tangent(&self, _: &mut Backward, _: At, _: Option<&Buffer>, _: Buffer) -> Buffer {
+    fn tangent(&self, _: &mut Backward, _: At, _: Option<&Shared>, _: Buffer) -> Buffer {
         unreachable!("not piecewise linear")
     }
 }

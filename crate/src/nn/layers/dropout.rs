@@ -9,7 +9,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::{CHUNK, map, update, vectorised};
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Statistics, Step};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Shared, Statistics, Step};
 use crate::rng::Rng;
 use crate::team::for_each;
 
@@ -105,7 +105,7 @@ impl Step for Dropout {
         Some(d)
     }
 
-    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Buffer>, t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Shared>, t: Buffer) -> Buffer {
         self.backward(pass, at, t)
             .expect("a mask is its own transpose")
     }

@@ -8,7 +8,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::{bias_and_slope_back, update};
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Shared, Step};
 
 /// `x` where positive, `slope * x` elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl Step for Slope {
         Some(d)
     }
 
-    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Buffer>, mut t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Shared>, mut t: Buffer) -> Buffer {
         bias_and_slope_back(&mut t, at.y, self.0, None, pass.n);
         t
     }

@@ -8,7 +8,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::vectorised;
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Shared, Size, Step};
 use crate::team::for_each;
 
 /// The largest of each `size` x `size` pixels: (c, h, w) to (c, h / size, w / size), rounded down.
@@ -178,7 +178,7 @@ impl Step for Largest {
         Some(dx)
     }
 
-    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Buffer>, t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Shared>, t: Buffer) -> Buffer {
         let row = self.big.c * pass.n;
         let places = at.kept::<Places>().expect("left by `forward`");
         let mut y = pass.pool.get(at.y.len());

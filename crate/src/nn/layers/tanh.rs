@@ -7,7 +7,7 @@ use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
 use crate::ops::elementwise::update;
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Step};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Shared, Step};
 
 /// The hyperbolic tangent.
 pub(super) struct Tanh;
@@ -67,7 +67,7 @@ impl Step for Tanh {
         Some(d)
     }
 
-    fn tangent(&self, _: &mut Backward, _: At, _: Option<&Buffer>, _: Buffer) -> Buffer {
+    fn tangent(&self, _: &mut Backward, _: At, _: Option<&Shared>, _: Buffer) -> Buffer {
         unreachable!("not piecewise linear")
     }
 }

@@ -7,7 +7,7 @@ use super::{Kind, Output, Pass, PiecewiseLinear, Traced, image, size};
 use crate::nn::Sequential;
 use crate::nn::export::{Module, Node};
 use crate::nn::formula::Formula;
-use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Size, Step};
+use crate::ops::{At, Backward, Buffer, Builder, Forward, Kept, Shared, Size, Step};
 use crate::team::for_each;
 
 /// Each pixel repeated `size` times along both sides: (c, h, w) to (c, h * size, w * size).
@@ -123,7 +123,7 @@ impl Step for Repeat {
         Some(dx)
     }
 
-    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Buffer>, t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, at: At, _: Option<&Shared>, t: Buffer) -> Buffer {
         let mut y = pass.pool.get(at.y.len());
         self.enlarge(&t, &mut y, pass.n);
         y

@@ -1,10 +1,12 @@
 //! What dense layers and convolutions have in common: weights, a bias, and the step that computes them fast.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 
 use super::variables::{Init, Spec};
 use crate::ops::elementwise::{bias_and_slope, bias_and_slope_back};
-use crate::ops::{At, Backward, Buffer, Conv, Forward, Gradient, Kept, Step};
+use crate::ops::{At, Backward, Buffer, Context, Conv, Forward, Kept, Pending, Shared, Step};
 use crate::profile::Part;
 
 /// Weights of this shape, and a bias for each of the `units`, if there is one.
@@ -69,17 +71,21 @@ impl Weighted {
         }
     }
 
-    /// The big and the small image, of what belongs to the input and to the output.
-    fn images<'a>(&self, x: &'a [f32], y: &'a [f32]) -> (&'a [f32], &'a [f32]) {
-        if self.up { (y, x) } else { (x, y) }
-    }
-
-    fn add_weights(&self, pass: &mut Backward, x: &[f32], d: &[f32]) {
-        let context = pass.context();
-        if let Some(Gradient { row, add }) = &mut pass.gradient {
-            let weights = &mut row[self.weight..][..self.conv.weight_len()];
-            let images = self.images(x, d);
-            self.conv.weights(images, weights, *add, pass.n, context);
+    /// Adds the gradient of the weights, from what belongs to the input and to the output.
+    fn add_weights(&self, pass: &mut Backward, x: &Shared, d: &Shared) {
+        let Context { factors, pool } = pass.context();
+        let images = if self.up { [d, x] } else { [x, d] };
+        if let Some(gradient) = &mut pass.gradient {
+            let of_weights = Pending {
+                conv: self.conv,
+                at: self.weight,
+                images: images.map(Arc::clone),
+                add: gradient.add,
+                n: pass.n,
+                factors,
+                pool: pool.clone(),
+            };
+            of_weights.add(gradient);
         }
     }
 }
@@ -110,6 +116,7 @@ impl Step for Weighted {
         let of_bias = pass.gradient.as_mut().zip(self.bias);
         let of_bias = of_bias.map(|(g, at)| (&mut g.row[at..][..self.channels()], g.add));
         bias_and_slope_back(&mut d, at.y, self.slope, of_bias, pass.n);
+        let d = Arc::new(d);
         self.add_weights(pass, at.x, &d);
         if !pass.wants_dx {
             return None;
@@ -122,7 +129,8 @@ impl Step for Weighted {
         Some(dx)
     }
 
-    fn tangent(&self, pass: &mut Backward, at: At, delta: Option<&Buffer>, t: Buffer) -> Buffer {
+    fn tangent(&self, pass: &mut Backward, at: At, delta: Option<&Shared>, t: Buffer) -> Buffer {
+        let t = Arc::new(t);
         self.add_weights(pass, &t, delta.expect("left by `backward`"));
         let mut y = pass.pool.get(at.y.len());
         let weights = &pass.parameters[self.weight..];

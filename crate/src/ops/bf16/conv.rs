@@ -144,24 +144,14 @@ impl Conv {
         context: Context,
     ) {
         let (bc, sc) = (self.big.c, self.small.c);
-        let blocks = n.div_ceil(BLOCK);
-        let rows = if self.is_dense() { self.patch() } else { bc };
-        let big = Operand::new(big, [rows, n], true, Side::Left, context);
-        let small = Operand::new(small, [sc, n], true, Side::Right, context);
         if self.is_dense() {
-            let all = [Segment { a: 0, b: 0, blocks }];
+            let dense = DenseGradient::new(self, (big, small), n, context);
             let rows = gradient.chunks_mut(ROWS * sc).enumerate();
-            return for_each(rows, |(i, rows)| {
-                product(
-                    [&big, &small],
-                    &all,
-                    (rows, sc),
-                    i * ROWS / EDGE,
-                    false,
-                    add,
-                )
-            });
+            return for_each(rows, |(i, rows)| dense.block(i * ROWS, rows, add));
         }
+        let blocks = n.div_ceil(BLOCK);
+        let big = Operand::new(big, [bc, n], true, Side::Left, context);
+        let small = Operand::new(small, [sc, n], true, Side::Right, context);
         for_each(
             gradient.chunks_mut(bc * sc).enumerate(),
             |(tap, gradient)| {
@@ -180,5 +170,42 @@ impl Conv {
                 );
             },
         );
+    }
+}
+
+/// The gradient of a dense layer's weights, (inputs, outputs), to be multiplied out in blocks.
+pub(in crate::ops) struct DenseGradient {
+    inputs: Operand,
+    outputs: Operand,
+    all: Segment,
+    columns: usize,
+}
+
+impl DenseGradient {
+    /// From the values, or the gradients, of the layer's input and output.
+    pub(in crate::ops) fn new(
+        conv: &Conv,
+        (inputs, outputs): (&[f32], &[f32]),
+        n: usize,
+        context: Context,
+    ) -> Self {
+        let (rows, columns) = (conv.patch(), conv.small.c);
+        DenseGradient {
+            inputs: Operand::new(inputs, [rows, n], true, Side::Left, context),
+            outputs: Operand::new(outputs, [columns, n], true, Side::Right, context),
+            all: Segment {
+                a: 0,
+                b: 0,
+                blocks: n.div_ceil(BLOCK),
+            },
+            columns,
+        }
+    }
+
+    /// Its rows from `first` on, a multiple of 16, that have room in `rows`; added to what is there, or in its place.
+    pub(in crate::ops) fn block(&self, first: usize, rows: &mut [f32], add: bool) {
+        let operands = [&self.inputs, &self.outputs];
+        let to = (rows, self.columns);
+        product(operands, &[self.all], to, first / EDGE, false, add);
     }
 }

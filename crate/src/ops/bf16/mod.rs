@@ -15,6 +15,7 @@ mod portable;
 mod tile;
 mod unit;
 
+pub(super) use conv::DenseGradient;
 pub(super) use tile::Tile;
 use unit::Unit;
 
