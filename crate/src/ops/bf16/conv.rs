@@ -60,11 +60,8 @@ impl Conv {
         } else {
             [&weights, &x]
         };
-        let all = [Segment {
-            a: 0,
-            b: 0,
-            blocks: if up { outputs } else { inputs }.div_ceil(BLOCK),
-        }];
+        let blocks = if up { outputs } else { inputs }.div_ceil(BLOCK);
+        let all = [Segment::new(0, 0, blocks)];
         let rows = y.chunks_mut(ROWS * n).enumerate();
         for_each(rows, |(i, y)| {
             product(operands, &all, (y, n), i * ROWS / EDGE, turned, false)
@@ -89,11 +86,7 @@ impl Conv {
             let rows = ys.filter(|_| !xs.is_empty()).map(|ty| {
                 let (y, x) = self.big_pixel(oy, ox, ty, xs.start);
                 let (tap, pixel) = (ty * self.kernel + xs.start, y * self.big.w + x);
-                Segment {
-                    a: tap,
-                    b: pixel,
-                    blocks: xs.len() * blocks,
-                }
+                Segment::new(tap, pixel, xs.len() * blocks)
             });
             product(
                 [&weights, &big],
@@ -117,11 +110,7 @@ impl Conv {
                 .flat_map(|y| self.columns_seeing(i % self.big.w).map(move |x| [y, x]));
             let taps = seeing.map(|[(ty, oy), (tx, ox)]| {
                 let (tap, o) = (ty * self.kernel + tx, oy * self.small.w + ox);
-                Segment {
-                    a: tap,
-                    b: o,
-                    blocks,
-                }
+                Segment::new(tap, o, blocks)
             });
             product(
                 [&weights, &small],
@@ -155,11 +144,9 @@ impl Conv {
         for_each(
             gradient.chunks_mut(bc * sc).enumerate(),
             |(tap, gradient)| {
-                let pixels = self.pixels_through(tap).map(|(pixel, o)| Segment {
-                    a: pixel,
-                    b: o,
-                    blocks,
-                });
+                let pixels = self
+                    .pixels_through(tap)
+                    .map(|(pixel, o)| Segment::new(pixel, o, blocks));
                 product(
                     [&big, &small],
                     &pixels.collect::<Vec<_>>(),
@@ -193,11 +180,7 @@ impl DenseGradient {
         DenseGradient {
             inputs: Operand::new(inputs, [rows, n], true, Side::Left, context),
             outputs: Operand::new(outputs, [columns, n], true, Side::Right, context),
-            all: Segment {
-                a: 0,
-                b: 0,
-                blocks: n.div_ceil(BLOCK),
-            },
+            all: Segment::new(0, 0, n.div_ceil(BLOCK)),
             columns,
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn is_native() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::operand::{Operand, Side, product};
+    use super::operand::{Operand, PART, Product, Side, with_second_factors};
     use super::tile::{BLOCK, rounded};
     use super::unit::{Segment, Unit};
     use crate::ops::buffer::Pool;
@@ -52,11 +52,12 @@ mod tests {
         across: [bool; 2],
         turned: bool,
         two: bool,
+        add: bool,
         largest: i32,
     }
 
     fn cases(largest: i32) -> Vec<Case> {
-        let sizes = [
+        let mut sizes = vec![
             [1, 1, 1],
             [16, 32, 16],
             [33, 70, 17],
@@ -64,16 +65,21 @@ mod tests {
             [5, 31, 64],
             [100, 129, 40],
         ];
-        let flags = (0..16).map(|bits| [1, 2, 4, 8].map(|bit| bits & bit != 0));
-        let case = |(size, [left, right, turned, two]): (_, [bool; 4])| Case {
+        if largest == 0 {
+            // Sums in several parts, of columns in one group and in several.
+            sizes.extend([[33, 700, 17], [3, 700, 370], [370, 700, 3]]);
+        }
+        let flags = (0..32).map(|bits| [1, 2, 4, 8, 16].map(|bit| bits & bit != 0));
+        let case = |(size, [left, right, turned, two, add]): (_, [bool; 5])| Case {
             size,
             count: 3,
             across: [left, right],
             turned,
             two,
+            add,
             largest,
         };
-        let all = flags.flat_map(|flags| sizes.map(|size| (size, flags)));
+        let all = flags.flat_map(|flags| sizes.iter().map(move |&size| (size, flags)));
         all.map(case).collect()
     }
 
@@ -83,7 +89,8 @@ mod tests {
             [m, n].map(|size| values(self.count * size * k, size as u32, self.largest))
         }
 
-        fn product(&self, unit: Unit) -> Vec<f32> {
+        /// With the sum in parts of at most so many blocks.
+        fn product(&self, unit: Unit, part: usize) -> Vec<f32> {
             let [m, k, n] = self.size;
             let [a, b] = self.operands();
             let pool = Pool::default();
@@ -94,12 +101,25 @@ mod tests {
             let left = packed(&a, m, self.across[0], Side::Left);
             let right = packed(&b, n, self.across[1], Side::Right);
             let blocks = k.div_ceil(BLOCK);
-            let segment = |i| Segment { a: i, b: i, blocks };
+            let segment = |i| Segment::new(i, i, blocks);
             let segments: Vec<Segment> = (0..self.count).map(segment).collect();
-            let mut y = vec![0.; m * n];
-            let columns = if self.turned { m } else { n };
-            let to = (&mut y[..], columns);
-            product([&left, &right], &segments, to, 0, self.turned, true);
+            let mut y = vec![if self.add { 0.5 } else { f32::NAN }; m * n];
+            let product = Product {
+                unit: unit.ready(),
+                operands: [&left, &right],
+                columns: if self.turned { m } else { n },
+                first: 0,
+                turned: self.turned,
+                add: self.add,
+            };
+            match self.two {
+                true => product.compute(
+                    &mut y,
+                    &with_second_factors([&left, &right], &segments),
+                    part,
+                ),
+                false => product.compute(&mut y, &segments, part),
+            }
             y
         }
 
@@ -118,7 +138,7 @@ mod tests {
                     f32::from_bits(rounded(value) << 16)
                 })
             };
-            let mut y = vec![[0.; 2]; m * n];
+            let mut y = vec![if self.add { [0.5; 2] } else { [0.; 2] }; m * n];
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let y = &mut y[if self.turned { j * m + i } else { i * n + j }];
                 for (c, l) in (0..self.count).flat_map(|c| (0..k).map(move |l| (c, l))) {
@@ -137,7 +157,7 @@ mod tests {
         for case in cases(0) {
             let reference = case.reference();
             for unit in Unit::all() {
-                for (y, [expected, scale]) in case.product(unit).iter().zip(&reference) {
+                for (y, [expected, scale]) in case.product(unit, PART).iter().zip(&reference) {
                     let error = (f64::from(*y) - expected).abs();
                     let bound = if case.two { 2e-5 } else { 1e-6 }; // 16 bits and 24
                     assert!(
@@ -152,10 +172,21 @@ mod tests {
     #[test]
     fn all_units_give_the_same_bits() {
         // The smallest sizes have products and sums that are subnormal.
-        for case in [10, -54, -60].into_iter().flat_map(cases) {
-            let bits = |unit| case.product(unit).into_iter().map(f32::to_bits);
+        for case in [10, 0, -54, -60].into_iter().flat_map(cases) {
+            let bits = |unit| case.product(unit, PART).into_iter().map(f32::to_bits);
             for unit in Unit::all() {
                 assert!(bits(unit).eq(bits(Unit::Portable)), "{unit:?} {case:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn dividing_a_sum_changes_no_bits() {
+        for case in cases(0) {
+            let bits = |unit, part| case.product(unit, part).into_iter().map(f32::to_bits);
+            for unit in Unit::all() {
+                let undivided = bits(unit, usize::MAX);
+                assert!(bits(unit, 2).eq(undivided), "{unit:?} {case:?}");
             }
         }
     }

@@ -28,18 +28,32 @@ pub(super) struct Panel<'a> {
 }
 
 impl<'a> Panel<'a> {
+    #[inline(always)]
     fn at(&self, matrix: usize, block: usize) -> &'a Tile {
         &self.tiles[matrix * self.matrix + block * self.block]
     }
 }
 
-/// Blocks, from the first one of a matrix of either operand on, that are multiplied one by one into the same sums.
+/// Blocks, from block `from` of a matrix of either operand on, that are multiplied one by one into the same sums.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct Segment {
     pub a: usize,
     pub b: usize,
+    pub from: usize,
     pub blocks: usize,
+}
+
+impl Segment {
+    /// From the first block on.
+    pub(crate) fn new(a: usize, b: usize, blocks: usize) -> Segment {
+        Segment {
+            a,
+            b,
+            from: 0,
+            blocks,
+        }
+    }
 }
 
 /// Where the sums of two panels by two go: a0 b0, a0 b1, a1 b0 and a1 b1, each from a place in `values` on.
@@ -48,6 +62,8 @@ pub(super) struct Output<'a> {
     pub at: [usize; 4],
     /// Values from a row to the next one.
     pub row: usize,
+    /// Whether the sums go on from those that are there.
+    pub resumed: bool,
 }
 
 impl Unit {
@@ -138,6 +154,7 @@ impl Ready {
     ///
     /// # Panics
     /// If a segment ends behind an operand, or a row of sums behind the output.
+    #[inline(always)] // see `Product::multiply`
     pub(super) fn multiply(
         &self,
         a: [Panel; 2],
@@ -148,7 +165,7 @@ impl Ready {
         let end = (EDGE - 1) * output.row + EDGE;
         assert!(output.at.iter().all(|at| at + end <= output.values.len()));
         for segment in segments.iter().filter(|segment| segment.blocks > 0) {
-            let last = segment.blocks - 1;
+            let last = segment.from + segment.blocks - 1;
             a.iter().for_each(|panel| _ = panel.at(segment.a, last));
             b.iter().for_each(|panel| _ = panel.at(segment.b, last));
         }
@@ -167,6 +184,7 @@ impl Ready {
     }
 }
 
+#[inline(never)]
 fn one_by_one(
     a: [Panel; 2],
     b: [Panel; 2],
@@ -176,8 +194,13 @@ fn one_by_one(
 ) {
     for (i, at) in output.at.into_iter().enumerate() {
         let mut sums = Sums::default();
+        if output.resumed {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                sums.copy_from_slice(&output.values[at + row * output.row..][..EDGE]);
+            }
+        }
         for segment in segments {
-            for block in 0..segment.blocks {
+            for block in segment.from..segment.from + segment.blocks {
                 let (a, b) = (a[i / 2].at(segment.a, block), b[i % 2].at(segment.b, block));
                 multiply(a, b, &mut sums);
             }
@@ -194,7 +217,7 @@ mod amx {
     use std::arch::asm;
     use std::arch::x86_64::__cpuid_count;
 
-    use super::{Output, Panel, Segment, Tile};
+    use super::{EDGE, Output, Panel, Segment, Tile};
 
     /// Whether the CPU has them and Linux lets this process use their registers, which it wants to be asked for once
     /// (<https://docs.kernel.org/arch/x86/xstate.html>).
@@ -264,6 +287,7 @@ mod amx {
     }
 
     impl Pair {
+        #[inline(always)]
         fn new([first, second]: [Panel; 2]) -> Pair {
             Pair {
                 panels: [first.tiles.as_ptr(), second.tiles.as_ptr()],
@@ -276,6 +300,7 @@ mod amx {
     /// # Safety
     /// [`configure`] has been called on this thread, both panels of an operand have the same steps, and the tiles that the segments name are
     /// inside each of the panels, and 16 rows from each place of the output on inside its values.
+    #[inline(always)]
     pub(super) unsafe fn multiply(
         a: [Panel; 2],
         b: [Panel; 2],
@@ -285,24 +310,47 @@ mod amx {
         let (a, b) = (Pair::new(a), Pair::new(b));
         let row = output.row * size_of::<f32>();
         let values = output.values.as_mut_ptr();
-        // SAFETY: as the caller promises. It reads the two pairs, the segments and the tiles that they name, writes
-        // the output, and changes no registers but those named. A segment without blocks is skipped.
+        // SAFETY: as the caller promises. It reads the two pairs, the segments and the tiles that they name, reads and
+        // writes the output, and changes no registers but those named. A segment without blocks is skipped.
         unsafe {
             let to = output.at.map(|at| values.add(at));
+            // They lie in as many pages as they have rows: fetched while the sums are computed, not when they are stored.
+            for to in to {
+                for i in 0..EDGE {
+                    asm!("prefetchw [{}]", in(reg) to.add(i * output.row), options(nostack, readonly, preserves_flags));
+                }
+            }
             asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
+                "test {at}, {at}",
+                "jz 6f",
+                "mov {x}, [{to}]",
+                "tileloadd tmm0, [{x} + {stride}]",
+                "mov {x}, [{to} + 8]",
+                "tileloadd tmm1, [{x} + {stride}]",
+                "mov {x}, [{to} + 16]",
+                "tileloadd tmm2, [{x} + {stride}]",
+                "mov {x}, [{to} + 24]",
+                "tileloadd tmm3, [{x} + {stride}]",
+                "6:",
                 "test {count}, {count}",
                 "jz 5f",
                 "2:", // a segment
                 "mov {x}, [{segment}]",
                 "mov {y}, [{segment} + 8]",
-                "mov {blocks}, [{segment} + 16]",
-                "add {segment}, 24",
+                "mov {at}, [{segment} + 16]",
+                "mov {blocks}, [{segment} + 24]",
+                "add {segment}, 32",
                 "imul {x}, [{a} + 16]",
                 "imul {y}, [{b} + 16]",
+                "mov {from}, {at}",
+                "imul {at}, [{a} + 24]",
+                "imul {from}, [{b} + 24]",
+                "add {x}, {at}",
+                "add {y}, {from}",
                 "test {blocks}, {blocks}",
                 "jz 4f",
                 "3:", // a block of it
@@ -347,8 +395,9 @@ mod amx {
                 b = in(reg) &raw const b,
                 x = out(reg) _,
                 y = out(reg) _,
+                from = out(reg) _,
                 blocks = out(reg) _,
-                at = out(reg) _,
+                at = inout(reg) usize::from(output.resumed) => _,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
