@@ -34,7 +34,7 @@ def python(script: str, *flags: str) -> list:
 # Keeps large blocks instead of giving them back to the system after each use: 5 to 10% of PyTorch's step, and nothing
 # or less than nothing for the others.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
-# Pages of 2 MiB, which ours asks for on its own: up to a sixth of a step.
+# Pages of 2 MiB, up to a sixth of a step. Our kernel and our program set it for themselves.
 LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
@@ -56,11 +56,7 @@ PEERS = {
     **both("jax", Peer("JAX", "jax", python("jax_peer.py"))),
     "burn": Peer("burn", "burn", [BURN, "{w}", "{b}"]),
 }
-PEERS |= {
-    name: peer._replace(environment=peer.environment | LARGE_PAGES)
-    for name, peer in PEERS.items()
-    if peer.install != "ours" or name == "candle"
-}
+PEERS = {name: peer._replace(environment=peer.environment | LARGE_PAGES) for name, peer in PEERS.items()}
 
 
 def install(peers: list[str]) -> tuple[list[str], dict[str, str]]:

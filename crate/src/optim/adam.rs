@@ -206,7 +206,8 @@ impl Slot {
             )));
         }
         let [first, second, gradient] = [var.zeros_like()?, var.zeros_like()?, var.zeros_like()?];
-        for tensor in [var.as_tensor(), &first, &second, &gradient] {
+        // Of the gradient, what is multiplied out by the optimizer stays untouched: it is to take no memory.
+        for tensor in [var.as_tensor(), &first, &second] {
             ops::prefer_large_pages(tensor);
         }
         Ok(Slot {

@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod fetch;
 mod page;
+mod pages;
 mod run;
 mod runs;
 mod sample;

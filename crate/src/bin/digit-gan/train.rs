@@ -13,7 +13,7 @@ use digit_gan::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::Data;
-use crate::{say, stop};
+use crate::{pages, say, stop};
 
 /// Trains a GAN; called again with the same arguments, resumes where it stopped
 ///
@@ -75,6 +75,7 @@ Examples:
 
 impl Train {
     pub fn run(self) -> Result<ExitCode> {
+        pages::prefer_large();
         let digits = self.data.train()?;
         let recipe = self.recipe(&digits)?;
         recipe.check()?;
