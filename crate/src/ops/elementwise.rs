@@ -1,5 +1,7 @@
 //! Elementwise passes, which cost what reading and writing memory costs, and how they become vector code.
 
+use std::mem::MaybeUninit;
+
 use crate::team::for_each;
 
 /// Rows of one batch that a thread takes at a time.
@@ -203,33 +205,79 @@ pub(crate) fn bias_and_slope_back(
 
 /// (rows, columns) to (columns, rows).
 pub(crate) fn transpose(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+    transpose_as(x, [rows, columns], y, |value| value);
+}
+
+/// The same, as a new vector, which is not cleared first.
+pub(crate) fn transposed(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    assert!(x.len() == rows * columns);
+    let mut y = Vec::with_capacity(x.len());
+    let room = &mut y.spare_capacity_mut()[..x.len()];
+    transpose_as(x, [rows, columns], room, MaybeUninit::new);
+    // SAFETY: each of the values has been written.
+    unsafe { y.set_len(x.len()) };
+    y
+}
+
+fn transpose_as<T: Send>(
+    x: &[f32],
+    [rows, columns]: [usize; 2],
+    y: &mut [T],
+    value: impl Fn(f32) -> T + Sync,
+) {
     if rows * columns == 0 {
         return;
     }
     let blocks = y.chunks_mut(BLOCK * rows).enumerate();
     for_each(blocks, |(block, y)| {
-        transpose_block(&x[block * BLOCK..], rows, columns, y)
+        transpose_block(&x[block * BLOCK..], rows, columns, y, &value)
     });
 }
 
 pub(crate) fn transpose_on_this_thread(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
     for (block, y) in y.chunks_mut(BLOCK * rows).enumerate() {
-        transpose_block(&x[block * BLOCK..], rows, columns, y);
+        transpose_block(&x[block * BLOCK..], rows, columns, y, |value| value);
     }
 }
 
 /// Columns that are turned over together: what is read of a row then fills a cache line.
 const BLOCK: usize = 16;
+/// Rows ahead that are fetched meanwhile: each lies in a page of its own, where the CPU does not see it coming.
+const AHEAD: usize = 2 * BLOCK;
 
 /// The first columns of x (rows, columns), as many as y has room for, to rows of y.
-fn transpose_block(x: &[f32], rows: usize, columns: usize, y: &mut [f32]) {
+fn transpose_block<T>(
+    x: &[f32],
+    rows: usize,
+    columns: usize,
+    y: &mut [T],
+    value: impl Fn(f32) -> T,
+) {
     for start in (0..rows).step_by(BLOCK) {
+        let ahead = (start + AHEAD).min(rows)..(start + AHEAD + BLOCK).min(rows);
+        if !ahead.is_empty() {
+            y.chunks_exact(rows).for_each(|y| prefetch(&y[ahead.start]));
+            ahead.for_each(|i| prefetch(&x[i * columns]));
+        }
         for (j, y) in y.chunks_exact_mut(rows).enumerate() {
             for i in start..(start + BLOCK).min(rows) {
-                y[i] = x[i * columns + j];
+                y[i] = value(x[i * columns + j]);
             }
         }
     }
+}
+
+/// Has the cache line of a value fetched while other things are computed.
+#[inline(always)]
+fn prefetch<T>(value: &T) {
+    // SAFETY: it is only a hint, and changes nothing but the cache.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>((value as *const T).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
 }
 
 /// Moves whole rows of a batch: (a, b, n) to (b, a, n).
@@ -239,4 +287,23 @@ pub(crate) fn swap_rows(x: &[f32], a: usize, b: usize, y: &mut [f32], n: usize) 
             y.copy_from_slice(&x[(i * b + j) * n..][..n]);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposing_moves_every_value() {
+        for [rows, columns] in [[0, 3], [1, 1], [17, 33], [64, 100], [130, 5], [16, 48]] {
+            let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let y = transposed(&x, rows, columns);
+            let at = |i: usize| x[i % rows * columns + i / rows];
+            assert_eq!(y, (0..rows * columns).map(at).collect::<Vec<_>>());
+            let [mut all, mut alone] = [(); 2].map(|()| vec![0.; x.len()]);
+            transpose(&x, rows, columns, &mut all);
+            transpose_on_this_thread(&x, rows.max(1), columns, &mut alone);
+            assert_eq!([&all, &alone], [&y; 2]);
+        }
+    }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::buffer::{Buffer, Pool, Shared};
-use super::elementwise::transpose;
+use super::elementwise::{transpose, transposed};
 use super::precision::Precision;
 use super::step::{At, Backward, Forward, Gradient, Kept, Statistics, Step};
 use crate::profile::{Part, timed};
@@ -144,9 +144,5 @@ impl Plan {
 
 /// (values, batch) to (batch, values).
 pub(super) fn turned_back(x: &[f32], n: usize) -> Vec<f32> {
-    timed(Part::Order, || {
-        let mut turned = vec![0.; x.len()];
-        transpose(x, x.len() / n, n, &mut turned);
-        turned
-    })
+    timed(Part::Order, || transposed(x, x.len() / n, n))
 }
