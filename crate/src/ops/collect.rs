@@ -66,12 +66,12 @@ pub(crate) fn collect<R>(
 /// there, and with a list for what may wait.
 pub(super) fn collected<R>(
     parameters: &Tensor,
-    f: impl FnOnce(&Tensor, bool, &mut Vec<Pending>) -> R,
+    f: impl FnOnce(&Tensor, bool, Option<&mut Vec<Pending>>) -> R,
 ) -> Option<R> {
     COLLECTION.with_borrow_mut(|collection| {
         let mut sums = collection.as_mut()?.iter_mut();
         let (_, sum) = sums.find(|(id, _)| *id == parameters.id())?;
         let add = std::mem::replace(&mut sum.found, true);
-        Some(f(&sum.row, add, &mut sum.pending))
+        Some(f(&sum.row, add, Some(&mut sum.pending)))
     })
 }

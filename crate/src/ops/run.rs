@@ -134,10 +134,9 @@ impl CustomOp2 for Run {
         let into = |row: &Tensor, add, pending: Option<&mut Vec<Pending>>| {
             write(row, |row| back(Some(Gradient { row, add, pending })))
         };
-        let collect = |row: &Tensor, add, pending: &mut Vec<Pending>| into(row, add, Some(pending));
         let (dx, dp) = if !p.track_op() {
             (back(None)?, None)
-        } else if let Some(dx) = collected(p, collect) {
+        } else if let Some(dx) = collected(p, into) {
             (dx?, None)
         } else {
             let gradient = p.zeros_like()?;

@@ -78,8 +78,7 @@ impl CustomOp1 for InputGradient {
                 })
             })
         };
-        let collect = |row: &Tensor, add, pending: &mut Vec<Pending>| into(row, add, Some(pending));
-        if let Some(done) = collected(p, collect) {
+        if let Some(done) = collected(p, into) {
             return done.map(|()| None);
         }
         let gradient = p.zeros_like()?;
