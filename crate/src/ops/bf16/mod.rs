@@ -26,7 +26,7 @@ pub(super) fn is_native() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::operand::{Operand, PART, Product, Side, with_second_factors};
+    use super::operand::{Operand, PART, Product, Side};
     use super::tile::{BLOCK, rounded};
     use super::unit::{Segment, Unit};
     use crate::ops::buffer::Pool;
@@ -112,14 +112,7 @@ mod tests {
                 turned: self.turned,
                 add: self.add,
             };
-            match self.two {
-                true => product.compute(
-                    &mut y,
-                    &with_second_factors([&left, &right], &segments),
-                    part,
-                ),
-                false => product.compute(&mut y, &segments, part),
-            }
+            product.compute(&mut y, &segments, part);
             y
         }
 

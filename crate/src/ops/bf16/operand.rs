@@ -142,11 +142,7 @@ pub(crate) fn product(
         turned,
         add,
     };
-    if operands[0].two {
-        product.compute(y, &with_second_factors(operands, segments), PART);
-    } else {
-        product.compute(y, segments, PART);
-    }
+    product.compute(y, segments, PART);
 }
 
 /// Divides a sum into equal parts of at most so many blocks.
@@ -188,7 +184,10 @@ pub(super) struct Product<'a> {
 impl Product<'_> {
     /// The sum in parts of at most so many blocks. Its bits do not depend on how many.
     pub(super) fn compute(&self, y: &mut [f32], segments: &[Segment], most: usize) {
-        let parts = parts(segments, most);
+        let parts = match self.operands[0].two {
+            true => parts(&with_second_factors(self.operands, segments), most),
+            false => parts(segments, most),
+        };
         let longest: usize = parts[0].iter().map(|segment| segment.blocks).sum();
         let across = self.columns.div_ceil(BAND);
         // The panels of a group come from the second cache for all bands but the first.
@@ -294,7 +293,7 @@ fn into(square: &mut Square, resumed: bool) -> Output<'_> {
 }
 
 /// (a1 + a2) (b1 + b2) without the product of the second ones, which is beyond 16 bits.
-pub(super) fn with_second_factors([a, b]: [&Operand; 2], segments: &[Segment]) -> Vec<Segment> {
+fn with_second_factors([a, b]: [&Operand; 2], segments: &[Segment]) -> Vec<Segment> {
     let products = |&first: &Segment| {
         let second_a = Segment {
             a: first.a + a.matrices,
